@@ -1,0 +1,1 @@
+"""Bytes of a console to findings, stages and signatures."""

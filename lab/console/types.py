@@ -1,0 +1,109 @@
+"""Values of the console analysis: findings, stages, and the report of a whole console."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal[
+    "bug", "oops", "panic", "warning", "lockdep", "sanitizer", "corruption", "stall", "hang", "memory", "hardware",
+    "silent", "firmware", "test",
+]  # fmt: skip
+
+StageName = Literal[
+    "firmware", "decompress", "early", "memory", "smp", "initcalls", "init", "userspace", "shutdown"
+]  # fmt: skip
+STAGES: tuple[StageName, ...] = (
+    "firmware", "decompress", "early", "memory", "smp", "initcalls", "init", "userspace", "shutdown",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One line of a backtrace. ``sure`` is false for what the kernel marked with ``?``."""
+
+    function: str
+    offset: int = 0
+    size: int = 0
+    sure: bool = True
+    module: str = ""
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing the analysis recognised.
+
+    ``title`` is in the form that the community uses (``kernel BUG in policy_zonelist``), ``alternatives`` are other
+    titles of the same bug, ``signature`` is what makes two findings the same bug (kind and functions, never
+    addresses, lines or CPUs: ``bug:policy_zonelist``). ``fatal``: a kernel does not live on after this.
+    ``line`` and ``last_line`` count from 1 in the console. ``primary`` is false for what follows from an earlier
+    finding (a panic after its oops).
+    """
+
+    kind: Kind
+    title: str
+    signature: str
+    function: str
+    line: int
+    last_line: int
+    fatal: bool
+    functions: tuple[str, ...] = ()
+    frames: tuple[Frame, ...] = ()
+    alternatives: tuple[str, ...] = ()
+    registers: tuple[tuple[str, str], ...] = ()
+    code: str = ""
+    disassembly: tuple[str, ...] = ()
+    file: str = ""
+    file_line: int = 0
+    taint: str = ""
+    damaged: tuple[str, ...] = ()
+    primary: bool = True
+    text: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage that the boot reached: at which line, and at which kernel time in seconds where there is one."""
+
+    name: StageName
+    line: int
+    time: float | None = None
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What the lab's init printed from user space: the positive proof of a boot."""
+
+    line: int
+    fields: tuple[tuple[str, str], ...] = ()
+
+    def get(self, key: str, default: str = "") -> str:
+        """Field ``key`` of the marker line (``nodes``, ``cpus``), or ``default``."""
+        return dict(self.fields).get(key, default)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was read from one console."""
+
+    findings: tuple[Finding, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    marker: Marker | None = None
+    lines: int = 0
+    last_sign_of_life: str = ""
+    kernel_release: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def stage(self) -> str:
+        """The last stage that was reached, or the empty string."""
+        return self.stages[-1].name if self.stages else ""
+
+    @property
+    def first(self) -> Finding | None:
+        """The finding to blame: the first primary one that is more than a warning, else the first."""
+        primary = [finding for finding in self.findings if finding.primary]
+        serious = [finding for finding in primary if finding.fatal]
+        return next(iter(serious or primary or self.findings), None)

@@ -1,0 +1,1 @@
+"""Machine to QEMU command, accelerator probe, initramfs, running and watching the guest."""

@@ -1,0 +1,42 @@
+"""Values of the third step: the machine that was asked for and one run of a kernel on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lab.console.types import Report
+
+Outcome = Literal[
+    "userspace",  # the marker came: user space ran
+    "died",  # the kernel reported a fatal finding, or QEMU ended on a reset or power-off before the marker
+    "hang",  # the deadline passed without a marker
+    "accelerator",  # the accelerator broke, not the kernel
+    "qemu",  # QEMU could not be started or ended by a fault of its own
+    "interrupted",  # the run was ended from outside
+]
+
+
+@dataclass(frozen=True)
+class Boot:
+    """One run of one kernel on one machine.
+
+    ``console`` is the log as it came from the serial line, ``folder`` holds it and ``boot.json``; ``argv`` is the
+    QEMU command without a shell; ``seconds`` from exec to the end. ``detail`` says in a sentence what ended it.
+    ``nodes`` are the NUMA nodes that the machine has and that the guest must report.
+    """
+
+    outcome: Outcome
+    detail: str
+    report: Report
+    machine: str
+    nodes: int
+    accel: str
+    argv: tuple[str, ...]
+    folder: Path
+    console: Path
+    seconds: float
+    first_byte_seconds: float | None = None
+    marker_seconds: float | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Kconfig, toolchain, compat, build, and the store of built kernels."""

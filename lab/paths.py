@@ -1,0 +1,88 @@
+"""Where things are: the project's own data, the cache, the user's configuration."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def data_folder(name: str) -> Path:
+    """Folder ``name`` (``patches``, ``kconfigs`` or ``qemu``) of the project: at the top of a checkout, inside the
+    package when it was installed from a wheel."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parent / name
+    return checkout if checkout.is_dir() else package / "data" / name
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The lab's folders. Everything below ``cache`` can be made again; nothing below ``data`` can."""
+
+    cache: Path
+    data: Path
+    config: Path
+
+    @property
+    def bases(self) -> Path:
+        """Git repositories, one a base."""
+        return self.cache / "bases"
+
+    @property
+    def worktrees(self) -> Path:
+        """Checkouts that builds work in, one a base, moved along the series."""
+        return self.cache / "worktrees"
+
+    @property
+    def objects(self) -> Path:
+        """Object directories (``O=``), one for each checkout, kconfig and toolchain."""
+        return self.cache / "objects"
+
+    @property
+    def kernels(self) -> Path:
+        """The store of built kernels, by content key."""
+        return self.cache / "kernels"
+
+    @property
+    def kconfigs(self) -> Path:
+        """Resolved kconfigs, by what went in."""
+        return self.cache / "kconfigs"
+
+    @property
+    def initramfs(self) -> Path:
+        """Built initramfs images, by content key."""
+        return self.cache / "initramfs"
+
+    @property
+    def boots(self) -> Path:
+        """One folder a boot: its console and what was found in it."""
+        return self.cache / "boots"
+
+    @property
+    def accelerators(self) -> Path:
+        """What was learned about this host's accelerators."""
+        return self.cache / "accelerators.json"
+
+    @property
+    def config_file(self) -> Path:
+        """The user's configuration."""
+        return self.config / "config.toml"
+
+
+def user_paths(environ: dict[str, str] | None = None) -> Paths:
+    """The folders of this user, after the XDG base directory specification; ``LAB_CACHE``, ``LAB_DATA`` and
+    ``LAB_CONFIG`` override them."""
+    env = dict(os.environ) if environ is None else environ
+    home = Path(env.get("HOME") or Path.home())
+
+    def folder(override: str, xdg: str, default: str) -> Path:
+        if env.get(override):
+            return Path(env[override]).absolute()
+        root = Path(env[xdg]) if env.get(xdg, "").startswith("/") else home / default
+        return root / "kernel-boot-lab"
+
+    return Paths(
+        cache=folder("LAB_CACHE", "XDG_CACHE_HOME", ".cache"),
+        data=folder("LAB_DATA", "XDG_DATA_HOME", ".local/share"),
+        config=folder("LAB_CONFIG", "XDG_CONFIG_HOME", ".config"),
+    )

@@ -1,0 +1,1 @@
+"""Bases and series: fetch, verify, apply."""
