@@ -1,0 +1,1 @@
+"""Which point next (pure), and the loop that asks."""
