@@ -1,0 +1,140 @@
+"""``lab boot``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lab.cli.common import BOOT, BUILD, TREE, Wishes, emit, output_options, wishes, working
+
+if TYPE_CHECKING:
+    from lab.kernel.types import BuildFailure
+    from lab.line import Setup, Target
+
+DEFAULT_MACHINE = "two-nodes"
+
+
+@click.command()
+@click.argument("case", required=False)
+@click.option(
+    "--kernel", type=click.Path(dir_okay=False, path_type=Path), help="A bzImage or vmlinux, instead of CASE."
+)
+@click.option("--at", type=click.IntRange(0), metavar="N", help="The point of CASE; default: the series' end.")
+@click.option("--with-fix", is_flag=True, help="CASE's series plus its fix.")
+@click.option("--machine", help="A machine of qemu/ or a TOML file; default: CASE's, or two-nodes.")
+@click.option("--append", default="", metavar="WORDS", help="More words for the kernel's command line.")
+@click.option("--live", is_flag=True, help="Show the console while the guest runs.")
+@click.option("--shell", is_flag=True, help="A shell in the guest; Ctrl-] ends it.")
+@wishes(TREE, *BUILD, *BOOT)
+@output_options
+def boot(
+    *,
+    case: str | None,
+    kernel: Path | None,
+    at: int | None,
+    with_fix: bool,
+    machine: str | None,
+    append: str,
+    live: bool,
+    shell: bool,
+    wishes: Wishes,
+    as_json: bool,
+) -> int:
+    """Boot one kernel, a point of CASE or any --kernel IMAGE, and say how far it came.
+
+    Exits by the verdict: 0 good (user space ran and saw every node), 1 bad, 125 skip.
+
+    \b
+    lab boot early-policy --at 0
+    lab boot --kernel arch/x86/boot/bzImage --machine far --live
+    lab boot --kernel bzImage --shell
+    """
+    if (case is None) == (kernel is None):
+        raise click.UsageError("name either a CASE or a --kernel IMAGE")
+    if shell and as_json:
+        raise click.UsageError("--shell is for a person, --json for a program")
+    from lab.line import Target, boot_target
+    from lab.verdict import judge_boot
+
+    with working(wishes, quiet=as_json or live or shell) as setup:
+        if kernel:
+            target: Target | BuildFailure = of_image(kernel, machine, append)
+        else:
+            target = of_case(str(case), setup, at=at, with_fix=with_fix, machine=machine, append=append)
+        if not isinstance(target, Target):
+            return tell_failure(target, as_json=as_json)
+        if shell:
+            return enter_shell(target, setup)
+        run = boot_target(target, setup, on_console=write_console if live else None)
+    verdict = judge_boot(run)
+    if as_json:
+        from lab.report.documents import boot_document
+
+        emit({"case": case, **boot_document(run, verdict)})
+    else:
+        from lab.report.terminal import show_boot
+
+        show_boot(run, verdict)
+    return verdict.exit_code
+
+
+def of_image(image: Path, machine: str | None, append: str) -> Target:
+    """Any image of the user's, on the machine that was named or the default one."""
+    from lab.guest.machine import load_machine
+    from lab.line import Target
+    from lab.paths import data_folder
+
+    return Target(image, load_machine(machine or DEFAULT_MACHINE, data_folder("qemu")), append)
+
+
+def of_case(
+    name: str, setup: Setup, *, at: int | None, with_fix: bool, machine: str | None, append: str
+) -> Target | BuildFailure:
+    """A point of a case, built where it has to be."""
+    from dataclasses import replace
+
+    from lab.case import load_case
+    from lab.kernel.types import Kernel
+    from lab.line import kernel_of, point_at, prepare, target_of
+    from lab.paths import data_folder
+
+    case = load_case(name, data_folder("patches"))
+    case = replace(case, machine=machine or case.machine, append=f"{case.append} {append}".strip())
+    line = prepare(case, setup)
+    index = at if at is not None else line.fix_end if with_fix else line.series_end
+    kernel = kernel_of(line, point_at(line, index), setup)
+    return target_of(line, kernel) if isinstance(kernel, Kernel) else kernel
+
+
+def tell_failure(failure: BuildFailure, *, as_json: bool) -> int:
+    """There is nothing to boot: a result, and a skip."""
+    from lab.verdict import judge_build
+
+    verdict = judge_build(failure)
+    if as_json:
+        from lab.report.documents import kernel_document
+
+        emit({"verdict": verdict.word, "reason": verdict.reason, "kernel": kernel_document(failure)})
+    else:
+        from lab.report.terminal import show_kernel
+
+        show_kernel(failure)
+    return verdict.exit_code
+
+
+def enter_shell(target: Target, setup: Setup) -> int:
+    """Hand the terminal to a shell in the guest."""
+    from lab.guest.shell import interact
+
+    return interact(target.image, target.machine, paths=setup.paths, requested=setup.accel, append=target.append)
+
+
+def write_console(chunk: bytes) -> None:
+    """What the guest printed, made harmless, on standard output as it comes."""
+    from lab.report.plain import harmless
+
+    sys.stdout.write(harmless(chunk.decode(errors="replace").replace("\r", "")))
+    sys.stdout.flush()

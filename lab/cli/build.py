@@ -1,0 +1,45 @@
+"""``lab build``."""
+
+from __future__ import annotations
+
+import click
+
+from lab.cli.common import BUILD, TREE, Wishes, emit, output_options, wishes, working
+
+
+@click.command()
+@click.argument("case")
+@click.option("--at", type=click.IntRange(0), metavar="N", help="The point to build; default: the series' end.")
+@click.option("--with-fix", is_flag=True, help="The series plus its fix.")
+@wishes(TREE, *BUILD)
+@output_options
+def build(*, case: str, at: int | None, with_fix: bool, wishes: Wishes, as_json: bool) -> int:
+    """Build the kernel of one point of CASE and say where it is.
+
+    Exits 0 when there is a kernel, 125 when the point does not compile.
+
+    \b
+    lab build early-policy
+    lab build early-policy --at 0 --json | jq -r .kernel.image
+    """
+    from lab.case import load_case
+    from lab.kernel.types import Kernel
+    from lab.line import kernel_of, point_at, prepare
+    from lab.paths import data_folder
+    from lab.verdict import EXIT_CODES
+
+    wanted = load_case(case, data_folder("patches"))
+    with working(wishes, quiet=as_json) as setup:
+        line = prepare(wanted, setup)
+        index = at if at is not None else line.fix_end if with_fix else line.series_end
+        point = point_at(line, index)
+        kernel = kernel_of(line, point, setup)
+    if as_json:
+        from lab.report.documents import kernel_document, line_document
+
+        emit({"case": wanted.name, "point": point.index, "kernel": kernel_document(kernel), **line_document(line)})
+    else:
+        from lab.report.terminal import show_kernel
+
+        show_kernel(kernel)
+    return 0 if isinstance(kernel, Kernel) else EXIT_CODES["skip"]

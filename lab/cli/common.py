@@ -1,0 +1,115 @@
+"""Options and helpers that several commands share."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from lab.line import Setup
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ACCELERATORS = click.Choice(["auto", "kvm", "tcg"])
+
+
+def output_options(function: F) -> F:
+    """``--json`` and ``--debug``, which every command takes."""
+    function = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")(function)
+    return click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from.")(function)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the options said; what was not said comes from the user's configuration file."""
+
+    tree: Path | None = None
+    cc: str | None = None
+    jobs: int | None = None
+    accel: str | None = None
+    timeout: float = 60.0
+
+
+TREE = click.option(
+    "--tree",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A kernel tree of your own (git or unpacked) to take the base from. It is only read.",
+)
+TREE_HERE = click.option(
+    "--tree",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="The kernel tree to judge; default: this folder. Its HEAD is what counts.",
+)
+BUILD = (
+    click.option("--cc", metavar="COMPILER", help="The compiler, such as gcc-11."),
+    click.option("--jobs", "-j", type=click.IntRange(1, 4096), help="Compile jobs; default: one a core."),
+)
+BOOT = (
+    click.option("--accel", type=ACCELERATORS, help="QEMU's accelerator; auto proves KVM before it trusts it."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(1, 86400),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a guest may take to reach user space.",
+    ),
+)
+
+
+def wishes(*options: Callable[[F], F]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command ``options`` (of ``TREE``, ``BUILD`` and ``BOOT``) and hand it what they said as ``wishes``."""
+
+    def decorate(function: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(function)
+        def command(**arguments: Any) -> int:
+            said = {name: arguments.pop(name) for name in WISH_NAMES & arguments.keys()}
+            return function(wishes=Wishes(**said), **arguments)
+
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+WISH_NAMES = frozenset(Wishes.__dataclass_fields__)
+
+
+@contextmanager
+def working(wishes: Wishes, *, quiet: bool) -> Iterator[Setup]:
+    """The user's folders, settings and wishes as one value, while progress is shown on standard error unless
+    ``quiet``."""
+    from lab.line import Setup
+    from lab.paths import user_paths
+    from lab.report.live import shown
+    from lab.settings import load_settings
+
+    paths = user_paths()
+    settings = load_settings(paths.config_file)
+    with shown(quiet=quiet) as progress:
+        yield Setup(
+            paths=paths,
+            settings=settings,
+            progress=progress,
+            tree=wishes.tree,
+            cc=wishes.cc or settings.cc or None,
+            jobs=wishes.jobs or settings.jobs or None,
+            accel=wishes.accel or settings.accel,
+            timeout=wishes.timeout,
+        )
+
+
+def emit(document: object) -> None:
+    """Print ``document`` as one JSON document on standard output."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(document, enc_hook=str).decode() + "\n")

@@ -1,0 +1,42 @@
+"""``lab scan``."""
+
+from __future__ import annotations
+
+import click
+
+from lab.cli.common import emit, output_options
+
+
+@click.command()
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option("--signature", default="", help="Judge by this bug alone, such as bug:policy_zonelist.")
+@output_options
+def scan(logs: tuple[str, ...], signature: str, as_json: bool) -> int:
+    """Findings, stages and the verdict of each console LOG; - is standard input.
+
+    With several logs and --json, one document a line. Exits by the verdict, with several logs by the worst: 0 good
+    (user space said so), 1 bad, 125 skip.
+
+    \b
+    lab scan console.log
+    dmesg | lab scan -
+    lab scan --json *.log | jq -r '.findings[].title'
+    """
+    from lab.case import Expect
+    from lab.console.report import report_json
+    from lab.console.scanner import scan_log
+    from lab.verdict import judge_report
+
+    codes = []
+    for log in logs:
+        report = scan_log(log)
+        verdict = judge_report(report, Expect(signature=signature))
+        codes.append(verdict.exit_code)
+        if as_json:
+            emit({"file": log, "verdict": verdict.word, "reason": verdict.reason, **report_json(report)})
+        else:
+            from lab.report.terminal import show_findings
+
+            stages = "  ".join(stage.name for stage in report.stages)
+            show_findings(log, report.findings, stages, verdict)
+    return next((code for code in (1, 125) if code in codes), 0)

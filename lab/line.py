@@ -1,0 +1,229 @@
+"""The whole line for one case: tree, kernel, boot, verdict. ``repro``, ``bisect`` and ``check`` are its users.
+
+Every step's own work is in its package; here stands only their order and what one hands to the next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import UserError
+from lab.paths import Paths, data_folder
+from lab.progress import Progress
+from lab.settings import Settings
+from lab.verdict import Verdict, judge_boot, judge_build
+
+if TYPE_CHECKING:
+    from lab.case import Case
+    from lab.guest.machine import Machine
+    from lab.guest.types import Boot
+    from lab.kernel.kconfig import Fragment
+    from lab.kernel.types import BuildFailure, Compat, Kconfig, Kernel, Toolchain
+    from lab.tree.types import Point, Tree
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where this user's things are and how the work is to be done. ``timeout`` is in seconds of guest time."""
+
+    paths: Paths
+    settings: Settings
+    progress: Progress
+    tree: Path | None = None
+    cc: str | None = None
+    jobs: int | None = None
+    accel: str = "auto"
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A case made ready: its points stand in a tree, its machine and tools are known to be there."""
+
+    case: Case
+    tree: Tree
+    toolchain: Toolchain
+    compat: Compat
+    fragment: Fragment
+    machine: Machine
+
+    @property
+    def series_end(self) -> int:
+        """The index of the series' last patch."""
+        return len(self.case.patches)
+
+    @property
+    def fix_end(self) -> int:
+        """The index of the last point: the fix where the case has one, else the series' end."""
+        return len(self.tree.points) - 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be booted: an image, the machine, more words for its command line, and its symbols."""
+
+    image: Path
+    machine: Machine
+    append: str = ""
+    vmlinux: Path | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one point turned out to be, and what that cost in seconds."""
+
+    point: Point
+    verdict: Verdict
+    build_seconds: float
+    boot_seconds: float
+    kernel: Kernel | None = None
+    failure: BuildFailure | None = None
+    boot: Boot | None = None
+
+
+def prepare(case: Case, setup: Setup) -> Line:
+    """Read what the case names, find its base and apply its series: all that can be refused before a minute is spent.
+
+    Raises :class:`UserError` for what is wrong in the case and :class:`InfrastructureError` for what is missing here.
+    """
+    from lab.guest.machine import load_machine
+    from lab.kernel.compat import choose_compat
+    from lab.kernel.kconfig import render
+    from lab.kernel.toolchain import detect_toolchain
+    from lab.tree.bases import resolve_base
+    from lab.tree.series import apply_series
+
+    machine = load_machine(case.machine, data_folder("qemu"))
+    toolchain = detect_toolchain(setup.cc)
+    setup.progress("base", case.base)
+    base = resolve_base(
+        case.base, paths=setup.paths, tree=setup.tree, configured=setup.settings.bases, progress=setup.progress
+    )
+    compat = choose_compat(base.version, toolchain)
+    setup.progress("series", case.name)
+    tree = apply_series(
+        base, case.patches, paths=setup.paths, under=compat.patches, fix=case.fix, progress=setup.progress
+    )
+    fragment = render(case.kconfig, base.version, {}, folder=data_folder("kconfigs"))
+    return Line(case=case, tree=tree, toolchain=toolchain, compat=compat, fragment=fragment, machine=machine)
+
+
+def point_at(line: Line, index: int) -> Point:
+    """The point with that index; :class:`UserError` where the line has none."""
+    if not 0 <= index <= line.fix_end:
+        raise UserError(f"{line.case.name} has no point {index}: there are 0 (the base) to {line.fix_end}")
+    return line.tree.points[index]
+
+
+def kconfig_of(line: Line, point: Point, setup: Setup) -> Kconfig:
+    """The kconfig of ``point``, resolved in its own tree; from the cache where that was done before."""
+    from lab.tree.checkout import checked_out
+
+    known = known_kconfig(line, point, setup)
+    if known is not None:
+        return known
+    with checked_out(line.tree, point, paths=setup.paths) as source:
+        return resolved_kconfig(line, point, source, setup)
+
+
+def known_kconfig(line: Line, point: Point, setup: Setup) -> Kconfig | None:
+    """What an earlier resolution of the same kconfig in the same tree came to, without a checkout."""
+    from lab.kernel.kconfig import cached
+
+    return cached(
+        line.fragment,
+        tree_id=point.tree,
+        toolchain=line.toolchain,
+        compat=line.compat,
+        require=line.case.require,
+        paths=setup.paths,
+    )
+
+
+def resolved_kconfig(line: Line, point: Point, source: Path, setup: Setup) -> Kconfig:
+    """The kconfig of ``point``, resolved by the tree in ``source``."""
+    from lab.kernel.kconfig import resolve
+
+    setup.progress("kconfig", line.fragment.name)
+    return resolve(
+        line.fragment,
+        source,
+        tree_id=point.tree,
+        toolchain=line.toolchain,
+        compat=line.compat,
+        require=line.case.require,
+        paths=setup.paths,
+    )
+
+
+def kernel_of(line: Line, point: Point, setup: Setup) -> Kernel | BuildFailure:
+    """The kernel of ``point``: from the store where it was built before, else built now."""
+    from lab.kernel.build import build, kernel_key
+    from lab.kernel.store import find
+    from lab.tree.checkout import checked_out
+
+    kconfig = known_kconfig(line, point, setup)
+    if kconfig is not None:
+        known = find(kernel_key(point.tree, kconfig, line.toolchain, line.compat), setup.paths)
+        if known is not None:
+            return known
+    setup.progress("checkout", f"{point.index} {point.subject}")
+    with checked_out(line.tree, point, paths=setup.paths) as source:
+        return build(
+            source,
+            tree_id=point.tree,
+            kconfig=kconfig or resolved_kconfig(line, point, source, setup),
+            toolchain=line.toolchain,
+            compat=line.compat,
+            paths=setup.paths,
+            objects_key=line.tree.key,
+            version=line.tree.base.version,
+            jobs=setup.jobs,
+            progress=setup.progress,
+        )
+
+
+def target_of(line: Line, kernel: Kernel) -> Target:
+    """``kernel`` on the case's machine."""
+    return Target(kernel.image, line.machine, line.case.append, kernel.vmlinux)
+
+
+def boot_target(target: Target, setup: Setup, on_console: Callable[[bytes], None] | None = None) -> Boot:
+    """One run of ``target``; ``on_console`` gets the console as it comes."""
+    from lab.guest.accel import choose
+    from lab.guest.initramfs import build
+    from lab.guest.run import boot
+
+    initramfs = build(setup.paths)
+    accel = choose(setup.accel, paths=setup.paths, image=target.image, initramfs=initramfs)
+    run = boot(
+        target.image,
+        target.machine,
+        initramfs=initramfs,
+        accel=accel.name,
+        paths=setup.paths,
+        append=target.append,
+        deadline=setup.timeout,
+        on_console=on_console,
+        vmlinux=target.vmlinux,
+    )
+    return replace(run, notes=(accel.note, *run.notes)) if accel.note else run
+
+
+def probe(line: Line, index: int, setup: Setup) -> Probe:
+    """Build and boot point ``index`` and judge it by what the case looks for."""
+    from lab.kernel.types import BuildFailure
+
+    point = point_at(line, index)
+    started = time.monotonic()
+    built = kernel_of(line, point, setup)
+    build_seconds = time.monotonic() - started
+    if isinstance(built, BuildFailure):
+        return Probe(point, judge_build(built), build_seconds, 0.0, failure=built)
+    setup.progress("boot", f"{point.index} {point.subject}")
+    run = boot_target(target_of(line, built), setup)
+    return Probe(point, judge_boot(run, line.case.expect), build_seconds, run.seconds, kernel=built, boot=run)

@@ -1,0 +1,123 @@
+"""The JSON documents of the commands, as plain values. Field names are part of the lab's interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.bisect.run import Bisect
+from lab.guest.types import Boot
+from lab.kernel.types import BuildFailure, Kernel
+from lab.line import Line, Probe
+from lab.repro import Repro
+from lab.verdict import Verdict
+
+Document = dict[str, Any]
+
+
+def boot_document(boot: Boot, verdict: Verdict) -> Document:
+    """One boot: verdict, what was found, how far it came, where its console is. Seconds are wall time."""
+    blamed = verdict.finding or boot.report.first
+    return {
+        "verdict": verdict.word,
+        "reason": verdict.reason,
+        "title": blamed.title if blamed else "",
+        "signature": blamed.signature if blamed else "",
+        "stage": boot.report.stage,
+        "seconds": round(boot.seconds, 3),
+        "console": boot.console,
+        "outcome": boot.outcome,
+        "machine": boot.machine,
+        "accelerator": boot.accel,
+        "marker_seconds": boot.marker_seconds,
+        "first_byte_seconds": boot.first_byte_seconds,
+        "marker": dict(boot.report.marker.fields) if boot.report.marker else None,
+        "findings": [{"title": f.title, "signature": f.signature, "line": f.line} for f in boot.report.findings],
+        "argv": boot.argv,
+        "notes": boot.notes,
+    }
+
+
+def kernel_document(kernel: Kernel | BuildFailure) -> Document:
+    """A kernel, or why there is none."""
+    if isinstance(kernel, BuildFailure):
+        error = {"message": kernel.message, "file": kernel.file, "line": kernel.line, "log": kernel.log}
+        return {"built": False, "key": kernel.key, "error": error, "seconds": round(kernel.seconds, 3)}
+    return {
+        "built": True,
+        "key": kernel.key,
+        "release": kernel.release,
+        "image": kernel.image,
+        "vmlinux": kernel.vmlinux,
+        "config": kernel.config,
+        "from_store": kernel.from_store,
+        "seconds": round(kernel.seconds, 3),
+        "warnings": kernel.warnings,
+    }
+
+
+def line_document(line: Line) -> Document:
+    """What a result rests on: the base that was really found, the tools, the machine."""
+    base = line.tree.base
+    return {
+        "base": {
+            "name": base.name,
+            "version": base.version,
+            "source": base.source,
+            "commit": base.commit,
+            "stand_in": base.stand_in,
+        },
+        "toolchain": {"cc": line.toolchain.cc, "version": ".".join(map(str, line.toolchain.cc_version))},
+        "compat": line.compat.reasons,
+        "machine": line.machine.name,
+        "kconfig": line.fragment.name,
+    }
+
+
+def probe_document(probe: Probe) -> Document:
+    """One probe of a repro or a bisect: the point, then all of its boot where it had one."""
+    head = {"point": probe.point.index, "subject": probe.point.subject, "commit": probe.point.commit}
+    build_seconds = round(probe.build_seconds, 3)
+    if probe.boot is None:
+        rest: Document = {
+            "verdict": probe.verdict.word,
+            "reason": probe.verdict.reason,
+            "title": "",
+            "signature": "",
+            "stage": "",
+            "seconds": 0.0,
+            "console": None,
+        }
+    else:
+        rest = boot_document(probe.boot, probe.verdict)
+    return {**head, **rest, "build_seconds": build_seconds, "boot_seconds": round(probe.boot_seconds, 3)}
+
+
+def repro_document(repro: Repro) -> Document:
+    """``lab repro --json``."""
+    built = [probe.kernel or probe.failure for probe in repro.probes]
+    main = next((kernel for kernel in built if kernel is not None), None)
+    return {
+        "case": repro.line.case.name,
+        "reproduced": repro.reproduced,
+        "as_expected": repro.as_expected,
+        "boots": [probe_document(probe) for probe in repro.probes],
+        "kernel": kernel_document(main) if main else None,
+        **line_document(repro.line),
+    }
+
+
+def bisect_document(result: Bisect) -> Document:
+    """``lab bisect --json``."""
+    candidates = [
+        {"index": point.index, "subject": point.subject, "commit": point.commit, "patch": point.patch}
+        for point in result.candidates
+    ]
+    return {
+        "case": result.line.case.name,
+        "first_bad": candidates[0] if len(candidates) == 1 else None,
+        "candidates": candidates,
+        "reason": result.reason,
+        "probes": [probe_document(probe) for probe in result.probes],
+        "seconds": round(result.seconds, 3),
+        **line_document(result.line),
+    }

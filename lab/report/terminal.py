@@ -1,0 +1,214 @@
+"""Results for a person at a terminal, by Rich. Everything from outside is made harmless before it is printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from lab.bisect.run import Bisect
+from lab.console.types import Finding
+from lab.doctor import Check
+from lab.guest.types import Boot
+from lab.kernel.types import BuildFailure, Kernel
+from lab.line import Line, Probe
+from lab.report.plain import harmless
+from lab.repro import Repro
+from lab.verdict import Verdict
+
+COLOURS = {"good": "green", "bad": "red", "skip": "yellow", "ok": "green", "missing": "red", "optional": "yellow"}
+EXCERPT_LINES = 24
+
+
+def out() -> Console:
+    """Standard output, as wide as the terminal; 100 columns where there is none."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=max(100, console.width))
+
+
+def word(text: str) -> Text:
+    """A verdict or status in its colour (the word itself says it to those who see none)."""
+    return Text(text, style=f"bold {COLOURS.get(text, '')}")
+
+
+def facts(rows: list[tuple[str, str]]) -> Table:
+    """Names and values in two columns, without a frame."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(harmless(value)))
+    return table
+
+
+def excerpt(finding: Finding, limit: int = EXCERPT_LINES) -> Padding:
+    """The finding's own lines of the console."""
+    lines = [harmless(line).expandtabs() for line in finding.text[:limit]]
+    if len(finding.text) > limit:
+        lines.append(f"… {len(finding.text) - limit} more lines")
+    return Padding(Text("\n".join(lines), style="dim"), (0, 0, 0, 4))
+
+
+def line_facts(line: Line) -> list[tuple[str, str]]:
+    """What every result of a case rests on."""
+    base = line.tree.base
+    version = ".".join(map(str, line.toolchain.cc_version))
+    rows = [
+        ("case", f"{line.case.name}: {line.case.title}"),
+        ("base", f"{base.name}: {base.source}"),
+        ("kernel", f"{base.version}, kconfig {line.fragment.name}, {line.toolchain.cc} {version}"),
+        ("machine", f"{line.machine.name}: {line.machine.description}"),
+    ]
+    return [*rows, ("note", base.stand_in)] if base.stand_in else rows
+
+
+def probe_table(probes: tuple[Probe, ...]) -> Table:
+    """One row a point, in the order of the line."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("point", "patch", "verdict", "why", "build", "boot"):
+        table.add_column(heading, justify="right" if heading in ("build", "boot") else "left", overflow="fold")
+    for probe in sorted(probes, key=lambda probe: probe.point.index):
+        table.add_row(
+            str(probe.point.index),
+            Text(harmless(probe.point.subject)),
+            word(probe.verdict.word),
+            Text(harmless(probe.verdict.reason)),
+            f"{probe.build_seconds:.1f} s",
+            f"{probe.boot_seconds:.1f} s" if probe.boot else "-",
+        )
+    return table
+
+
+def show_probe(probe: Probe) -> None:
+    """One point, as soon as it is known."""
+    line = Text.assemble(f"point {probe.point.index:>3}  ", word(probe.verdict.word), "  ")
+    out().print(line.append(harmless(probe.verdict.reason)))
+
+
+def show_crash(console: Console, probes: tuple[Probe, ...]) -> None:
+    """The crash that the verdicts rest on, once, and where all of its console is."""
+    bad = next((probe for probe in probes if probe.verdict.word == "bad" and probe.verdict.finding), None)
+    if bad is None or bad.boot is None or bad.verdict.finding is None:
+        return
+    finding = bad.verdict.finding
+    trace = " < ".join(finding.functions[:5])
+    console.print()
+    console.print(Text(harmless(finding.title), style="bold red"))
+    rows = [("stage", bad.boot.report.stage), ("trace", trace), ("signature", finding.signature)]
+    console.print(facts([*rows, ("console", f"{bad.boot.console}, line {finding.line}")]))
+    console.print(excerpt(finding))
+
+
+def show_repro(repro: Repro) -> None:
+    """The outcome of ``lab repro``."""
+    console = out()
+    console.print(facts(line_facts(repro.line)))
+    console.print()
+    console.print(probe_table(repro.probes))
+    show_failures(console, repro.probes)
+    show_crash(console, repro.probes)
+    console.print()
+    name = repro.line.case.name
+    if repro.reproduced:
+        console.print(Text.assemble(("Reproduced. ", "bold"), "Which patch brought it:  ", f"lab bisect {name}"))
+    elif repro.as_expected:
+        console.print(Text("As expected: no bug at the points that were tried.", style="bold"))
+    else:
+        console.print(Text("Not what the case expects.", style="bold yellow"))
+
+
+def show_failures(console: Console, probes: tuple[Probe, ...]) -> None:
+    """Where the logs of points are that did not build."""
+    for probe in probes:
+        if probe.failure:
+            console.print(facts([(f"point {probe.point.index}", f"build log: {probe.failure.log}")]))
+
+
+def show_bisect(result: Bisect) -> None:
+    """The outcome of ``lab bisect``."""
+    console = out()
+    console.print(facts(line_facts(result.line)))
+    console.print()
+    console.print(probe_table(result.probes))
+    show_failures(console, result.probes)
+    show_crash(console, result.probes)
+    console.print()
+    culprit = result.first_bad
+    if culprit:
+        head = f"First bad patch: {culprit.index} of {result.line.series_end}"
+        console.print(Text(head, style="bold red"))
+        console.print(facts([("subject", culprit.subject), ("patch", str(culprit.patch)), ("commit", culprit.commit)]))
+    elif result.candidates:
+        console.print(Text(result.reason, style="bold yellow"))
+        console.print(facts([(str(point.index), point.subject) for point in result.candidates]))
+    else:
+        console.print(Text(f"No patch can be named: {harmless(result.reason)}", style="bold yellow"))
+    console.print(Text(f"{len(result.probes)} probes, {result.seconds:.0f} s", style="dim"))
+
+
+def show_kernel(kernel: Kernel | BuildFailure) -> None:
+    """The outcome of ``lab build``."""
+    console = out()
+    if isinstance(kernel, BuildFailure):
+        place = f"{kernel.file}:{kernel.line}: " if kernel.file else ""
+        console.print(Text(f"does not build: {harmless(place + kernel.message)}", style="bold red"))
+        console.print(facts([("log", str(kernel.log))]))
+        return
+    origin = "from the store" if kernel.from_store else f"built in {kernel.seconds:.0f} s"
+    console.print(Text(f"{kernel.release}, {origin}", style="bold"))
+    files = [("image", kernel.image), ("vmlinux", kernel.vmlinux), ("config", kernel.config)]
+    console.print(facts([(name, str(path)) for name, path in files]))
+    for warning in kernel.warnings:
+        console.print(Text(f"warning: {harmless(warning)}", style="yellow"))
+
+
+def show_boot(boot: Boot, verdict: Verdict) -> None:
+    """The outcome of ``lab boot``."""
+    console = out()
+    console.print(Text.assemble(word(verdict.word), "  ", harmless(verdict.reason)))
+    stages = "  ".join(f"{s.name}" + (f" {s.time:.2f}s" if s.time is not None else "") for s in boot.report.stages)
+    marker = boot.report.marker
+    rows = [
+        ("machine", f"{boot.machine} under {boot.accel}"),
+        ("stages", stages or "none: not a byte on the console"),
+        ("guest", " ".join(f"{name}={value}" for name, value in marker.fields) if marker else "no marker"),
+        ("ended", f"{boot.detail} ({boot.seconds:.2f} s)"),
+        ("console", str(boot.console)),
+        *(("note", note) for note in boot.notes),
+    ]
+    console.print(facts(rows))
+    if verdict.finding:
+        console.print(excerpt(verdict.finding))
+
+
+def show_findings(path: Path | str, findings: tuple[Finding, ...], stages: str, verdict: Verdict) -> None:
+    """One log of ``lab scan``."""
+    console = out()
+    console.print(
+        Text.assemble((harmless(str(path)), "bold"), "  ", word(verdict.word), "  ", harmless(verdict.reason))
+    )
+    console.print(facts([("stages", stages or "none")]))
+    for finding in findings:
+        style = "bold red" if finding.fatal else "bold yellow"
+        follows = "" if finding.primary else "  (follows from an earlier one)"
+        console.print(Text.assemble(f"{finding.line:>6}  ", (harmless(finding.title), style), (follows, "dim")))
+        if finding.functions:
+            console.print(Padding(Text(" < ".join(map(harmless, finding.functions[:6])), style="dim"), (0, 0, 0, 8)))
+
+
+def show_checks(checks: list[Check]) -> None:
+    """The outcome of ``lab doctor``."""
+    console = out()
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column()
+    table.add_column()
+    table.add_column(overflow="fold")
+    for check in checks:
+        detail = check.detail if check.status == "ok" else f"{check.detail}: {check.mend}"
+        table.add_row(word(check.status), check.name, Text(harmless(detail)))
+    console.print(table)
+    missing = [check for check in checks if check.status == "missing"]
+    console.print(f"{len(missing)} of {len(checks)} missing." if missing else "Everything is here.", style="bold")

@@ -1,0 +1,63 @@
+"""Reproducing a case: the points that tell whether it is what its manifest says, and whether they did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab.case import Case
+from lab.line import Line, Probe, Setup, point_at, probe
+from lab.verdict import Word
+
+
+@dataclass(frozen=True)
+class Repro:
+    """What the points of a case turned out to be.
+
+    ``reproduced``: the bug was there where the case expects it, and not at the base where that was tried.
+    ``as_expected``: each point was what the case says of it.
+    """
+
+    line: Line
+    probes: tuple[Probe, ...]
+    reproduced: bool
+    as_expected: bool
+
+
+def plan(case: Case, fix_end: int, at: tuple[int, ...], with_fix: bool) -> tuple[int, ...]:
+    """The points to try: those asked for, or the fix, or the series' end and then its base."""
+    if at:
+        return at
+    return (fix_end,) if with_fix else (len(case.patches), 0)
+
+
+def expected(case: Case, index: int) -> Word:
+    """What the case says of point ``index``: bad from its first bad patch (the last where it names none) to the
+    series' end, good before that and with the fix."""
+    first_bad = case.expect.first_bad or len(case.patches)
+    return "bad" if first_bad <= index <= len(case.patches) else "good"
+
+
+def reproduce(
+    line: Line, points: tuple[int, ...], setup: Setup, *, seen: Callable[[Probe], None] = lambda _probe: None
+) -> Repro:
+    """Build and boot ``points``, telling ``seen`` of each as it is known."""
+    for index in points:
+        point_at(line, index)
+    probes = []
+    for index in points:
+        probes.append(probe(line, index, setup))
+        seen(probes[-1])
+    return conclude(line, tuple(probes))
+
+
+def conclude(line: Line, probes: tuple[Probe, ...]) -> Repro:
+    """What the probes say together."""
+    words = {result.point.index: result.verdict.word for result in probes}
+    bad = [index for index, word in words.items() if word == "bad" and expected(line.case, index) == "bad"]
+    return Repro(
+        line=line,
+        probes=probes,
+        reproduced=bool(bad) and words.get(0, "good") == "good",
+        as_expected=all(word == expected(line.case, index) for index, word in words.items()),
+    )

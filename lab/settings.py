@@ -1,0 +1,26 @@
+"""The user's configuration file: everything in it is optional."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from lab.manifest import load
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``config.toml`` of the user. ``bases`` maps a base's name to a git tree (a path or a URL) to take it from.
+
+    ``cc`` is the compiler (``gcc-11``), ``accel`` one of ``auto``, ``kvm``, ``tcg``; ``jobs`` 0 means one a core.
+    """
+
+    bases: dict[str, str] = {}
+    cc: str = ""
+    accel: str = "auto"
+    jobs: int = 0
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in ``path``, or the defaults where there is no such file; :class:`UserError` names a wrong key."""
+    return load(path, Settings) if path.exists() else Settings()
