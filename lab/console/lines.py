@@ -1,0 +1,101 @@
+"""From the raw bytes of one console line to its text: prefixes, escapes and quoting taken off, the kernel's time kept.
+
+Formats: the kernel's ``print_prefix()`` (kernel/printk/printk.c: ``<level>``, ``[seconds.micros]``, ``[ T12]`` and ``[ C0]`` of
+PRINTK_CALLER), ``/dev/kmsg`` (Documentation/ABI/testing/dev-kmsg), ``dmesg`` (-T, -d, -x, --time-format iso), BSD and RFC 5424
+syslog, journalctl, vendors' variants of the kernel's prefix, and quoting as mail clients do it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+LIMIT = 4096
+"""Bytes of a line that are looked at. printk's own limit is 1024; what is longer is not a kernel's line."""
+
+
+class Text(NamedTuple):
+    """A cleaned line: its text, the kernel's time in seconds where it had one, the printk caller (``T12``, ``C0``)."""
+
+    text: str
+    time: float | None = None
+    caller: str = ""
+
+
+@cache
+def _escapes() -> re.Pattern[str]:
+    """ANSI sequences (CSI, OSC, two-byte escapes) and every control character but tab."""
+    return re.compile(
+        r"\x1b\[[0-9;?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_0-9=>]?|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
+    )
+
+
+_STAMP = r"\[\s*(?P<time>\d{1,9}\.\d{3,9})(?:@\d+|\s*<\s*\d+\.\d+>)?\]"
+
+
+@cache
+def _prefix() -> re.Pattern[str]:
+    """One prefix; matched again and again until none is left."""
+    return re.compile(
+        r"\s*(?:"
+        + _STAMP  # [    0.000000], [12.34@1] (Android), [ 0.1 <    0.0>] (dmesg -d)
+        + r"|\[\s*(?P<caller>[TC]\d+)\]"  # PRINTK_CALLER
+        r"|\(\d\)\[\d+:[^\]]{1,32}\]"  # MediaTek: (3)[1234:comm]
+        r"|<\d{1,3}>(?:\d (?=\d{4}-))?"  # <6>, RFC 5424's <6>1
+        r"|\d{1,3},\d+,(?P<micros>\d+),[-cf+](?:,[^;]{0,80})?;"  # /dev/kmsg
+        r"|\[?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d(?: [A-Z]{2,5})? \d{4}\]?"  # dmesg -T
+        r"|[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?(?: \S{1,255})?? (?:kernel|klogd)(?:\[\d+\])?:"  # syslog
+        r"|[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \S{1,255} (?=\[\s*\d+\.\d)"
+        r"|\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d| UTC)?\]?:?(?: \S{1,255} (?:kernel|klogd)(?:\[\d+\])?:)?"
+        r"|\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?=[ \]])(?: \S{1,64} kernel:)?"
+        r"|(?:kern|user|daemon) *:(?:emerg|alert|crit|err|warn|notice|info|debug) *:"  # dmesg -x
+        r"|kern\.(?:emerg|alert|crit|err|warn|warning|notice|info|debug) kernel:"
+        r"|kernel:(?=\s*\[)"
+        r"|[>|](?= |>|\[|$)"  # quoted mail
+        r")"
+    )
+
+
+def decode(raw: bytes) -> str:
+    """The line as text: escapes and control characters gone, bytes that are no UTF-8 as the replacement character."""
+    text = raw[:LIMIT].decode("utf-8", "replace").rstrip("\r\n")
+    return text if text.isprintable() else _escapes().sub("", text.replace("\t", "        "))
+
+
+def clean(raw: bytes) -> Text:
+    """Take escapes, quoting and every known prefix off a line."""
+    text = decode(raw)
+    time: float | None = None
+    caller = ""
+    position = 0
+    match = _prefix().match
+    while found := match(text, position):
+        if found.end() == position:
+            break
+        position = found.end()
+        kind = found.lastgroup
+        if kind == "time":
+            time = float(found["time"])
+        elif kind == "micros":
+            time = int(found["micros"][:18]) / 1e6
+        elif kind == "caller":
+            caller = found["caller"]
+    if position and text[position : position + 1] == " ":
+        position += 1
+    return Text(text[position:], time, caller)
+
+
+@cache
+def _late_stamp() -> re.Pattern[bytes]:
+    return re.compile(rb"(?<=[^\s>\]])\s*(?=(?:<\d>)?\[ *\d{1,6}\.\d{6}\](?:\[ *[TC]\d+\])? )")
+
+
+def split(raw: bytes) -> list[bytes]:
+    """Pieces of a raw line that were lines of their own: parted by a carriage return, or by a kernel's time stamp that
+    another program's unfinished line (a prompt) stands before."""
+    raw = raw[:LIMIT].rstrip(b"\r\n")
+    pieces = raw.split(b"\r") if b"\r" in raw else [raw]
+    if raw.find(b"[", 24) > 0:
+        pieces = [part for piece in pieces for part in _late_stamp().split(piece)]
+    return [piece for piece in pieces if piece] or [b""]

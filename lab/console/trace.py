@@ -1,0 +1,119 @@
+"""Backtraces: from cleaned lines to frames, for every era and architecture.
+
+Formats: arch/x86/kernel/dumpstack.c (``[<addr>] ? func+0x1/0x2 [module]``, later without addresses), arch/arm/kernel/traps.c
+(``[<addr>] (func) from [<addr>] (caller+0x1/0x2)``), arch/arm64, arch/riscv (``[<addr>] func+0x1/0x2``), arch/powerpc
+(``[sp] [addr] func+0x1/0x2 (unreliable)``), and what scripts/decode_stacktrace.sh makes of them.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from lab.console.blame import plain
+from lab.console.types import Frame
+
+NAME = r"[A-Za-z_$][\w$]*(?:\.[\w.]*\w)?"
+_AT = r"\+(?:0x)?(?P<offset>[0-9a-f]+)(?:/(?:0x)?(?P<size>[0-9a-f]+))?"
+_MODULE = r"(?:\s+\[(?P<module>[\w-]+)(?:\([A-Z+]+\))?(?: [0-9a-f]{16,40})?\])?"
+_FILE = r"(?:\s+(?P<file>[\w./+-]+\.[chSs]):(?P<line>\d+)(?P<inline>\s+\[inline\])?)?"
+
+
+class Trace(NamedTuple):
+    """A run of frames under one heading (empty for one without); ``line`` is its first line's number."""
+
+    heading: str
+    line: int
+    frames: list[Frame]
+
+
+@cache
+def _frame() -> re.Pattern[str]:
+    return re.compile(
+        r"\s*(?:Call Trace:\s*)?(?:</?[#A-Z]{2,8}\d?>\s*)*(?:\(?\[<?\s*(?:[0-9a-fA-F]{4,16}|inline)?\s*>?\]\)?\s*|<[0-9a-f]{8,16}>\s*)*"
+        r"(?P<unsure>\? )?(?P<open>[({])?(?P<function>"
+        + NAME
+        + r")(?:"
+        + _AT
+        + r"[)}]?(?P<tail>[)}]?"
+        + _MODULE
+        + _FILE
+        + r")"
+        r"|\s+(?P<file2>[\w./+-]+\.[chSs]):(?P<line2>\d+)(?P<inline2>\s+\[inline\])?\s*$)"
+    )
+
+
+@cache
+def _arm() -> re.Pattern[str]:
+    return re.compile(
+        r"\s*(?:\[<[0-9a-f]*>\]\s*)?\(?(?P<function>"
+        + NAME
+        + r")(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?\)?\s*(?:\[[\w-]+\] )?from (?:\[<?[0-9a-f]*>?\] )?\(?"
+        + NAME
+    )
+
+
+@cache
+def _pointer() -> re.Pattern[str]:
+    """The line that tells where the processor was."""
+    return re.compile(
+        r"\s*(?:(?:RIP|EIP|IP)(?:: | is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )|epc\s*: |NIP(?::| ) ?|LR is at (?!.))"
+        r"\s*(?:\[<?[0-9a-f]*>?\]\s*)*(?P<function>" + NAME + r")(?:" + _AT + ")?" + _MODULE + _FILE
+    )
+
+
+@cache
+def _heading() -> re.Pattern[str]:
+    return re.compile(
+        r"\s*(?:Call [Tt]race:|[Bb]acktrace:|stack backtrace:|Stack ?trace:|Trace:"
+        r"|Allocated(?: by task.*)?:|Freed(?: by task.*)?:|Last (?:potentially related work creation|call_rcu\(\)).*:|Second to last.*:"
+        r"|INFO: (?:Allocated|Freed) in .*|Allocated in .*|Freed in .*|Uninit was (?:stored to memory|created) at:|Local variable .*|Memory state around.*"
+        r"|kfence-#\d+.*|NMI backtrace for cpu \d+.*|(?:Sending|Send) NMI.*|Showing all locks held.*|Showing busy workqueues.*|-> #\d+ .*|the existing dependency chain.*"
+        r"|the shortest dependencies.*|.* (?:allocated|freed|deallocated) by task .*:|write to .* of \d+ bytes by .*:|read to .* of \d+ bytes by .*:|.*irq event stamp.*)\s*$"
+    )
+
+
+def frame(text: str) -> Frame | None:
+    """The frame that a cleaned line is, or nothing."""
+    if "+" not in text and ".c:" not in text and ".h:" not in text and " from " not in text:
+        return None
+    if " from " in text and (found := _arm().match(text)):
+        return Frame(plain(found["function"]))
+    found = _frame().match(text)
+    if found is None:
+        return None
+    if found["file2"]:
+        return Frame(plain(found["function"]), 0, 0, not found["unsure"], "", found["file2"], int(found["line2"][:9]))
+    if found["size"] is None and not found["open"]:
+        return None
+    return Frame(
+        plain(found["function"]),
+        int(found["offset"][:16], 16),
+        int((found["size"] or "0")[:16], 16),
+        not found["unsure"],
+        found["module"] or "",
+        found["file"] or "",
+        int((found["line"] or "0")[:9]),
+    )
+
+
+def pointer(text: str) -> Frame | None:
+    """The frame of a line that tells the instruction pointer (``RIP: 0010:func+0x1/0x2``), or nothing."""
+    found = _pointer().match(text)
+    if found is None or (found["offset"] is None and not found["file"]):
+        return None
+    return Frame(
+        plain(found["function"]),
+        int((found["offset"] or "0")[:16], 16),
+        int((found["size"] or "0")[:16], 16),
+        True,
+        found["module"] or "",
+        found["file"] or "",
+        int((found["line"] or "0")[:9]),
+    )
+
+
+def is_heading(text: str) -> bool:
+    """Whether a line is a heading under which frames follow."""
+    return _heading().match(text) is not None
