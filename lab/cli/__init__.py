@@ -15,6 +15,7 @@ COMMANDS = {
     "bisect": "Find the patch of a series that brought the bug.",
     "kconfig": "Render, resolve and check kconfigs.",
     "scan": "Findings, stages and the verdict of console logs.",
+    "compare": "A bug report beside a console: what agrees, what differs.",
 }
 """Each command and its line in ``lab --help``: the listing then needs none of their modules."""
 

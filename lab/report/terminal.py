@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.bisect.run import Bisect
+from lab.console.compare import Row
 from lab.console.types import Finding
 from lab.doctor import Check
 from lab.guest.types import Boot
@@ -19,7 +20,11 @@ from lab.report.plain import harmless
 from lab.repro import Repro
 from lab.verdict import Verdict
 
-COLOURS = {"good": "green", "bad": "red", "skip": "yellow", "ok": "green", "missing": "red", "optional": "yellow"}
+COLOURS = {"good": "green", "bad": "red", "skip": "yellow", "ok": "green", "missing": "red", "optional": "yellow"} | {
+    "agrees": "green",
+    "differs": "red",
+    "lost": "yellow",
+}
 EXCERPT_LINES = 24
 
 
@@ -197,6 +202,25 @@ def show_findings(path: Path | str, findings: tuple[Finding, ...], stages: str, 
         console.print(Text.assemble(f"{finding.line:>6}  ", (harmless(finding.title), style), (follows, "dim")))
         if finding.functions:
             console.print(Padding(Text(" < ".join(map(harmless, finding.functions[:6])), style="dim"), (0, 0, 0, 8)))
+
+
+def show_comparison(report: str, console_name: str, rows: tuple[Row, ...], same: bool) -> None:
+    """The outcome of ``lab compare``."""
+    console = out()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("")
+    table.add_column("fact", no_wrap=True)
+    table.add_column(harmless(report), overflow="fold")
+    table.add_column(harmless(console_name), overflow="fold")
+    for row in rows:
+        shown = row.console if row.how != "agrees" else "="
+        table.add_row(word(row.how), row.name, Text(harmless(row.report)), Text(harmless(shown)))
+    console.print(table)
+    count = {how: sum(row.how == how for row in rows) for how in ("agrees", "differs", "lost")}
+    console.print()
+    head = "The same crash." if same else "Not the same crash."
+    console.print(Text(head, style="bold green" if same else "bold red"))
+    console.print(f"{count['agrees']} facts agree, {count['differs']} differ, the report lost {count['lost']}.")
 
 
 def show_checks(checks: list[Check]) -> None:

@@ -1,0 +1,43 @@
+"""``lab compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lab.cli.common import emit, output_options
+
+LOG = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("report", type=LOG)
+@click.argument("console", type=LOG)
+@output_options
+def compare(*, report: Path, console: Path, as_json: bool) -> int:
+    """Put the console of a bug REPORT beside a CONSOLE of your own: what agrees, what differs, what the report lost.
+
+    Exits 0 when both show the same crash (title, signature and call chain), else 1.
+
+    \b
+    lab compare reporter-console.txt console.log
+    lab compare --json report.txt console.log | jq '.rows[] | select(.how == "differs")'
+    """
+    from lab.console.compare import LIMIT_BYTES, facts_of, same_crash
+    from lab.console.compare import compare as rows_of
+    from lab.console.scanner import scan_file
+
+    def facts(path: Path) -> dict[str, str]:
+        with path.open("rb") as file:
+            return facts_of(file.read(LIMIT_BYTES), scan_file(path))
+
+    rows = rows_of(facts(report), facts(console))
+    same = same_crash(rows)
+    if as_json:
+        emit({"report": report, "console": console, "same_crash": same, "rows": rows})
+    else:
+        from lab.report.terminal import show_comparison
+
+        show_comparison(report.name, console.name, rows, same)
+    return 0 if same else 1

@@ -1,0 +1,80 @@
+"""A bug report and a console show the same crash when title, signature and call chain agree, whatever else differs."""
+
+import pytest
+
+from lab.console.compare import compare, facts_of, same_chain, same_crash
+from lab.console.scanner import Scanner
+
+REPORT = b"""\
+[ 0.000000] Memory: 8102020k/10485760k available (6112k kernel code, 2108912k absent, 274828k reserved)
+[ 0.000000] kernel BUG at mm/mempolicy.c:1785!
+[ 0.000000] invalid opcode: 0000 [#1] SMP
+[ 0.000000] RIP: 0010:[] [] policy_zonelist+0x1e/0xa0
+[ 0.000000] RAX: 0000000000000000 RBX: ffffffff81cbfe00 RCX: 000000000000049d
+[ 0.000000] Call Trace:
+[ 0.000000] [] alloc_pages_current+0xa6/0x170
+[ 0.000000] [] __get_free_pages+0x14/0x50
+[ 0.000000] [] kmem_cache_init+0x53/0x2d2
+[ 0.000000] ---[ end trace ce62cfec816bb3fe ]---
+"""
+CONSOLE = b"""\
+[    0.000000] Linux version 3.7.2 (gcc 12)
+[    0.000000] Memory: 8140000k/10485760k available (3000k kernel code, 2097732k absent, 240000k reserved)
+[    0.000000] kernel BUG at mm/mempolicy.c:1613!
+[    0.000000] invalid opcode: 0000 [#1] SMP
+[    0.000000] RIP: 0010:[<ffffffff810a1234>]  [<ffffffff810a1234>] policy_zonelist+0x22/0xb0
+[    0.000000] RAX: 0000000000000000 RBX: ffffffff81800000 RCX: 0000000000000000
+[    0.000000] Call Trace:
+[    0.000000]  [<ffffffff810a2222>] alloc_pages_current+0xa6/0x170
+[    0.000000]  [<ffffffff81072222>] __get_free_pages+0xe/0x40
+[    0.000000]  [<ffffffff81502222>] kmem_cache_init+0x53/0x2d2
+[    0.000000] ---[ end trace 0000000000000000 ]---
+"""
+
+
+def facts(data):
+    scanner = Scanner()
+    scanner.feed(data)
+    return facts_of(data, scanner.close())
+
+
+def rows_of(report, console):
+    return {row.name: row for row in compare(facts(report), facts(console))}
+
+
+def test_the_same_crash_on_another_kernel_is_recognised():
+    assert same_crash(compare(facts(REPORT), facts(CONSOLE)))
+
+
+def test_each_fact_is_told_as_what_it_is():
+    rows = rows_of(REPORT, CONSOLE)
+    assert rows["memory total"].how == "agrees"
+    assert rows["register RAX"].how == "agrees"
+    assert rows["memory absent"].how == "differs"
+    assert (rows["line"].report, rows["line"].console, rows["line"].how) == ("1785", "1613", "differs")
+
+
+def test_what_the_archive_ate_is_told_as_lost():
+    rows = rows_of(REPORT, CONSOLE)
+    assert rows["instruction address"].how == "lost"
+    assert rows["kernel version"].how == "lost"
+
+
+def test_another_crash_is_another_crash():
+    other = CONSOLE.replace(b"policy_zonelist", b"slab_out_of_luck")
+    assert not same_crash(compare(facts(REPORT), facts(other)))
+    assert not same_crash(compare(facts(REPORT), facts(b"all is well\n")))
+    assert not same_crash(compare(facts(b"all is well\n"), facts(b"all is well\n")))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("a < b < c < d < x", "a < b < c < d < y", True),
+        ("a < b", "a < b < c", True),
+        ("a < b < c < d", "a < b < x < d", False),
+        ("a", "b", False),
+    ],
+)
+def test_a_call_chain_agrees_from_the_crash_on(one, other, same):
+    assert same_chain(one, other) is same
