@@ -9,6 +9,7 @@ from lab.guest.types import Boot
 from lab.kernel.types import BuildFailure, Kernel
 from lab.line import Line, Probe
 from lab.repro import Repro
+from lab.series_check import Checked
 from lab.verdict import Verdict
 
 Document = dict[str, Any]
@@ -121,3 +122,18 @@ def bisect_document(result: Bisect) -> Document:
         "seconds": round(result.seconds, 3),
         **line_document(result.line),
     }
+
+
+def series_document(case: str, checked: tuple[Checked, ...]) -> Document:
+    """``lab series check --json``."""
+    points = [
+        {
+            **probe_document(row.probe),
+            "builds": row.probe.kernel is not None,
+            "as_expected": row.as_expected,
+            "new_warnings": row.new_warnings,
+            "image_changed": row.image_changed,
+        }
+        for row in checked
+    ]
+    return {"case": case, "as_expected": all(row.as_expected for row in checked), "points": points}

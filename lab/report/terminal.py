@@ -18,6 +18,7 @@ from lab.kernel.types import BuildFailure, Kernel
 from lab.line import Line, Probe
 from lab.report.plain import harmless
 from lab.repro import Repro
+from lab.series_check import Checked
 from lab.verdict import Verdict
 
 COLOURS = {"good": "green", "bad": "red", "skip": "yellow", "ok": "green", "missing": "red", "optional": "yellow"} | {
@@ -91,6 +92,25 @@ def show_probe(probe: Probe) -> None:
     """One point, as soon as it is known."""
     line = Text.assemble(f"point {probe.point.index:>3}  ", word(probe.verdict.word), "  ")
     out().print(line.append(harmless(probe.verdict.reason)))
+
+
+def show_line(line: Line) -> None:
+    """What the results that follow rest on."""
+    out().print(facts(line_facts(line)))
+
+
+def show_checked(row: Checked) -> None:
+    """One point of ``lab series check``, as soon as it is known."""
+    changed = {None: "", True: "", False: "  the same image as before"}[row.image_changed]
+    surprise = "" if row.as_expected else "  NOT what the case says"
+    head = Text.assemble(f"{row.probe.point.index:>3}  ", word(row.probe.verdict.word), "  ")
+    console = out()
+    console.print(
+        head.append(harmless(row.probe.point.subject)).append(changed, style="dim").append(surprise, style="bold red")
+    )
+    console.print(Padding(Text(harmless(row.probe.verdict.reason), style="dim"), (0, 0, 0, 11)))
+    for warning in row.new_warnings:
+        console.print(Padding(Text(f"new warning: {harmless(warning)}", style="yellow"), (0, 0, 0, 11)))
 
 
 def show_crash(console: Console, probes: tuple[Probe, ...]) -> None:
