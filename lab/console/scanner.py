@@ -1,92 +1,51 @@
-"""Reading a console as it comes: a cheap search for the rules' needles, the careful parser only where one was hit.
+"""Reading a console as it comes: the cheap search everywhere, the careful parser only where a header was hit.
 
-Memory is bounded whatever comes: a line is cut at ``CARRY`` bytes, a report at ``REPORT_LINES`` lines, and of findings at most
-``FINDINGS`` are kept. Nothing heavy is imported before it is needed: a short live console is searched with ``bytes.find``, a long one
-with hyperscan.
+Memory is bounded whatever comes: a line is cut at ``lines.LIMIT`` bytes, what is kept of an unfinished one at ``CARRY``, a report
+at ``REPORT_LINES`` lines, and of findings at most ``FINDINGS`` are kept. Nothing heavy is imported before it is needed.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
-from lab.console import lines, section
-from lab.console.rules import Rule, all_rules
-from lab.console.section import Numbered
+from lab.console import finding as judge
+from lab.console import lines
+from lab.console.finding import Open, compiled
+from lab.console.parse import END, Numbered
+from lab.console.relate import follows
+from lab.console.rules import Rule
+from lab.console.search import Hit, Search, table
+from lab.console.stages import BOOT_SIGNS, MARKER, STAGES, last_initcall, marker, release
+from lab.console.types import STAGES as ORDER
 from lab.console.types import Finding, Marker, Report, Stage, StageName
 
 BLOCK = 1 << 20
 CARRY = 1 << 16
-REPORT_LINES = 500
-QUIET_LINES = 40
+TAIL = 1 << 14
+REPORT_LINES = 600
+QUIET_LINES = 60
 FINDINGS = 200
-
-# The first line that shows each stage: needle and stage.
-STAGE_NEEDLES: tuple[tuple[bytes, StageName], ...] = (
-    (b"SeaBIOS", "firmware"),
-    (b"Booting from ROM", "firmware"),
-    (b"Decompressing Linux", "decompress"),
-    (b"Uncompressing Linux", "decompress"),
-    (b"Linux version ", "early"),
-    (b"Memory: ", "memory"),
-    (b"Booting Node", "smp"),
-    (b"Brought up ", "smp"),
-    (b"smp: Bring", "smp"),
-    (b"NET: Registered ", "initcalls"),
-    (b"devtmpfs: initialized", "initcalls"),
-    (b"Freeing unused kernel", "init"),
-    (b"as init process", "init"),
-    (b"reboot: Power down", "shutdown"),
-    (b"Power down.", "shutdown"),
-    (b"reboot: Restarting system", "shutdown"),
-    (b"Restarting system.", "shutdown"),
-)
-MARKER = b"lab: userspace"
+OPEN = 16
 
 
-@cache
-def _needles() -> tuple[bytes, ...]:
-    """What to look for: the rules' needles, the stages', the marker."""
-    found = dict.fromkeys(needle.encode() for rule in all_rules() for needle in rule.needles)
-    found.update(dict.fromkeys(needle for needle, _ in STAGE_NEEDLES))
-    found[MARKER] = None
-    return tuple(found)
-
-
-@cache
-def _by_needle() -> tuple[tuple[str, Rule], ...]:
-    return tuple((needle, rule) for rule in all_rules() for needle in rule.needles)
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
-
-
-def header(text: str) -> tuple[Rule, dict[str, str]] | None:
-    """The rule that a cleaned line is a header of, with its groups."""
-    for needle, rule in _by_needle():
-        if needle in text and (found := _compiled(rule.pattern).search(text)):
-            return rule, {key: value or "" for key, value in found.groupdict().items()}
-    return None
-
-
-class _Open:
+class _Reading:
     """A report that is being read."""
 
-    __slots__ = ("dirty", "ended", "groups", "lines", "primary", "quiet", "rule")
+    __slots__ = ("built", "caller", "flags", "groups", "lines", "quiet", "rule", "seen", "start", "time", "traced")
 
-    def __init__(self, rule: Rule, groups: dict[str, str], line: Numbered, primary: bool) -> None:
+    def __init__(self, rule: Rule, groups: dict[str, str], line: Numbered, caller: str, time: float | None) -> None:
         self.rule = rule
         self.groups = groups
         self.lines = [line]
-        self.primary = primary
+        self.start = line.number
+        self.caller = caller
+        self.time = time
         self.quiet = 0
-        self.ended = False
-        self.dirty = True
+        self.seen = 1
+        self.traced = False
+        self.flags: tuple[str, ...] = ()
+        self.built: tuple[int, Finding] | None = None
 
 
 class Scanner:
@@ -94,164 +53,273 @@ class Scanner:
 
     def __init__(self) -> None:
         self.marker: Marker | None = None
-        self.complete = False
+        self._search = Search()
         self._carry = b""
         self._lines = 0
-        self._open: _Open | None = None
-        self._cut: list[Numbered] = []
+        self._open: dict[str, _Reading] = {}
         self._findings: list[Finding] = []
+        self._dropped = 0
         self._fatal: Finding | None = None
+        self._complete = False
         self._stages: dict[StageName, Stage] = {}
+        self._boots: dict[bytes, int] = {}
         self._release = ""
         self._tail = b""
+        self._before = ""
 
     @property
     def fatal(self) -> Finding | None:
         """The first finding after which no kernel lives on, as far as it was read; nothing before its header came."""
-        if self._fatal:
-            return self._fatal
-        if self._open and self._open.rule.fatal:
-            return self._finding(self._open)
-        return None
+        if self._fatal is None:
+            for reading in self._open.values():
+                if reading.rule.fatal and reading.rule.role != "prelude":
+                    return self._finding(reading)
+        return self._fatal
+
+    @property
+    def complete(self) -> bool:
+        """Whether the end of the fatal report was seen (end trace, end of panic, reboot)."""
+        return self._complete
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the console."""
-        data = self._carry + chunk if self._carry else chunk
+        data = self._carry + chunk if self._carry else bytes(chunk)
         end = data.rfind(b"\n") + 1
-        if not end and len(data) < CARRY:
-            self._carry = data
-            return
         if len(data) - end >= CARRY:
             end = len(data)
+        if not end:
+            self._carry = data
+            return
         self._carry = data[end:]
         self._block(data[:end] if self._carry else data)
-        self._tail = (self._tail + data[max(0, end - 16384) : end])[-16384:]
+        self._tail = data[max(0, end - TAIL) : end] if end >= TAIL else (self._tail + data[:end])[-TAIL:]
 
     def close(self) -> Report:
         """End of the console: everything that was found."""
         if self._carry:
             self._block(self._carry)
-            self._tail = (self._tail + self._carry)[-16384:]
+            self._tail = (self._tail + self._carry)[-TAIL:]
+            self._lines += 1
             self._carry = b""
-        self._finish()
-        last = ""
-        for raw in reversed(self._tail.splitlines()):
-            if text := lines.clean(raw).text.strip():
-                last = text[:400]
-                break
-        order = sorted(self._stages.values(), key=lambda stage: stage.line)
+        for caller in list(self._open):
+            self._finish(caller, closed=False)
+        tail = [lines.clean(raw).text.strip() for raw in self._tail.splitlines()]
+        notes = [f"{self._dropped} more findings were not kept"] if self._dropped else []
         return Report(
-            findings=tuple(self._findings),
-            stages=tuple(order),
+            findings=tuple(sorted(self._findings, key=lambda one: one.line)),
+            stages=tuple(sorted(self._stages.values(), key=lambda stage: ORDER.index(stage.name))),
             marker=self.marker,
             lines=self._lines,
-            last_sign_of_life=last,
+            last_sign_of_life=next((text[:400] for text in reversed(tail) if text), ""),
             kernel_release=self._release,
+            notes=tuple(notes),
+            last_initcall=last_initcall(tail),
         )
 
     def _block(self, block: bytes) -> None:
-        """Whole lines (or a piece of one that is too long): go from hit to hit, line by line inside a report."""
-        counted = position = 0
-        hits = _hits(block)
-        while position < len(block):
-            if self._open is None:
-                hit = next((hit for hit in hits if hit >= position), None)
-                if hit is None:
+        """Whole lines (or a piece of one that is too long): from hit to hit, line by line inside a report."""
+        counted = position = index = 0
+        hits = self._search.hits(block)
+        size = len(block)
+        while position < size:
+            while index < len(hits) and hits[index].at < position:
+                index += 1
+            if not self._open:
+                if index == len(hits):
                     break
-                position = block.rfind(b"\n", position, hit) + 1 or position
-            end = block.find(b"\n", position) + 1 or len(block)
+                position = block.rfind(b"\n", position, hits[index].at) + 1 or position
+            end = block.find(b"\n", position) + 1 or size
+            upto = index
+            while upto < len(hits) and hits[upto].at < end:
+                upto += 1
             self._lines += block.count(b"\n", counted, end)
             counted = end
-            number = self._lines + (0 if block[end - 1] == 10 else 1)
-            raw = block[position : min(end, position + lines.LIMIT)]
-            for piece in lines.split(raw):
-                self._line(number, piece)
+            number = self._lines + (block[end - 1] != 10)
+            self._raw(number, block[position : min(end, position + lines.LIMIT)], hits[index:upto])
+            index = upto
             position = end
         self._lines += block.count(b"\n", counted)
 
-    def _line(self, number: int, raw: bytes) -> None:
-        text, time, _ = lines.clean(raw)
-        self._stage(number, raw, text, time)
-        line = Numbered(number, text)
-        if found := header(text):
-            self._header(line, *found)
-        elif self._open:
-            self._continue(line)
+    def _raw(self, number: int, raw: bytes, hits: list[Hit]) -> None:
+        """One line as it came, with the needles that stand in it."""
+        pieces = lines.split(raw)
+        for piece in pieces:
+            text, time, caller = lines.clean(piece)
+            rules: dict[int, Rule] = {}
+            for hit in hits:
+                needle = table().needles[hit.needle]
+                if len(pieces) == 1 or needle in piece:
+                    if not (found := table().rules[hit.needle]):
+                        self._stage(number, needle, text, time)
+                    rules.update(found)
+            self._line(Numbered(number, text, len(pieces) > 1), time, caller, rules)
 
-    def _header(self, line: Numbered, rule: Rule, groups: dict[str, str]) -> None:
-        current = self._open
-        if current and rule.role == "part" and not current.ended:
-            self._continue(line)
+    def _line(self, line: Numbered, time: float | None, caller: str, rules: dict[int, Rule]) -> None:
+        if line.text and line.text == self._before and self._open and not rules:
+            if reading := self._reading(caller):
+                reading.flags = (
+                    (*reading.flags, "printed twice") if "printed twice" not in reading.flags else reading.flags
+                )
             return
-        self._finish()
-        primary = not (rule.role == "after" and self._findings) and self._fatal is None
-        self._open = _Open(rule, groups, line, primary)
+        self._before = line.text
+        for _, rule in sorted(rules.items()) if rules else ():
+            if found := compiled(rule.pattern).search(line.text):
+                groups = {key: value or "" for key, value in found.groupdict().items()}
+                self._header(line, rule, groups, caller, time)
+                return
+        if self._open:
+            self._continue(line, caller)
 
-    def _continue(self, line: Numbered) -> None:
-        current = self._open
+    def _reading(self, caller: str) -> _Reading | None:
+        """The report that a line of ``caller`` belongs to: its own, else one that other processors speak in too."""
+        if reading := self._open.get(caller):
+            return reading
+        for reading in reversed(self._open.values()):
+            if not caller or not reading.caller or reading.rule.blame in ("stall", "hung"):
+                return reading
+        return None
+
+    def _header(self, line: Numbered, rule: Rule, groups: dict[str, str], caller: str, time: float | None) -> None:
+        current = self._open.get(caller)
+        if current and current.rule.role == "prelude" and rule.role != "after":
+            if rule.role == "prelude":
+                self._continue(line, caller)
+                if rule.word != "cut-here":
+                    current.rule = rule
+                return
+            reading = _Reading(rule, groups, line, caller, time)
+            reading.lines = [*current.lines, line] if len(current.lines) < 12 else [line]
+            reading.groups = groups
+            del self._open[caller]
+            self._begin(caller, reading)
+            return
+        if current and rule.role in ("part", "prelude") and self._belongs(current, rule):
+            self._continue(line, caller)
+            return
+        if current:
+            if current.rule.fatal and rule.fatal and rule.role == "start" and not current.traced:
+                current.flags = (*current.flags, "nested")
+            self._finish(caller)
+        self._begin(caller, _Reading(rule, groups, line, caller, time))
+        if rule.alone:
+            self._finish(caller)
+
+    @staticmethod
+    def _belongs(current: _Reading, rule: Rule) -> bool:
+        """Whether a header that may be a part of the report before it is one."""
+        if rule.role == "prelude":
+            return current.rule.role != "prelude" and not current.traced and rule.word != "cut-here"
+        return not (
+            current.traced and current.rule.kind in ("warning", "lockdep", "stall", "hang", "sanitizer", "memory")
+        )
+
+    def _begin(self, caller: str, reading: _Reading) -> None:
+        if len(self._open) >= OPEN:
+            self._finish(next(iter(self._open)))
+        self._open[caller] = reading
+
+    def _continue(self, line: Numbered, caller: str) -> None:
+        current = self._reading(caller)
         if current is None:
+            for caller_, reading in list(self._open.items()):
+                self._quiet(caller_, reading)
             return
+        current.seen += 1
         if len(current.lines) < REPORT_LINES:
             current.lines.append(line)
-        current.dirty = True
-        if section.HARD_END.search(line.text):
-            self._finish()
-            self.complete = self.complete or self._fatal is not None
-        elif line.text[:1] in (" ", "[") or "+0x" in line.text or "0000" in line.text:
+        text = line.text
+        if "---[ end " in text or "eboot" in text or "halted" in text:
+            if END.search(text):
+                self._finish(current.caller)
+                self._complete = self._complete or self._fatal is not None
+                return
+        if "+0x" in text:
+            current.traced = True
+            current.quiet = 0
+        elif text[:1] in (" ", "[", "-", "=", ">", "<", "#") or "0000" in text:
             current.quiet = 0
         else:
-            current.quiet += 1
-            if current.quiet > QUIET_LINES:
-                self._finish()
+            self._quiet(current.caller, current)
+        if current.seen > 4 * REPORT_LINES:
+            self._finish(current.caller)
 
-    def _finding(self, current: _Open) -> Finding:
-        return section.build(current.rule, current.groups, current.lines, primary=current.primary)
+    def _quiet(self, caller: str, reading: _Reading) -> None:
+        reading.quiet += 1
+        if reading.quiet > QUIET_LINES or (reading.rule.role == "prelude" and reading.quiet > 8):
+            self._finish(caller)
 
-    def _finish(self) -> None:
-        current, self._open = self._open, None
-        if current is None:
+    def _finding(self, reading: _Reading, *, closed: bool = True) -> Finding:
+        if reading.built is None or reading.built[0] != reading.seen:
+            open_ = Open(reading.rule, reading.groups, reading.lines, reading.start, closed, reading.flags)
+            reading.built = (reading.seen, judge.build(open_, reading.time))
+        return reading.built[1]
+
+    def _finish(self, caller: str, *, closed: bool = True) -> None:
+        reading = self._open.pop(caller, None)
+        if reading is None or (reading.rule.role == "prelude" and not reading.traced) or not reading.rule.title:
             return
-        finding = self._finding(current)
-        if finding.fatal and self._fatal is None:
-            self._fatal = finding
+        if not closed:
+            reading.built = None
+        found = self._finding(reading, closed=closed)
+        if reading.rule.trace and not found.frames:
+            return
+        told = follows(found, reading.rule, self._findings)
+        if told is None:
+            return
+        if told.fatal and self._fatal is None:
+            self._fatal = told
         if len(self._findings) < FINDINGS:
-            self._findings.append(finding)
+            self._findings.append(told)
+        else:
+            self._dropped += 1
 
-    def _stage(self, number: int, raw: bytes, text: str, time: float | None) -> None:
-        for needle, name in STAGE_NEEDLES:
-            if name not in self._stages and needle in raw:
-                self._stages[name] = Stage(name, number, time)
-                if name == "early":
-                    self._release = (text.partition("Linux version ")[2].split() or [""])[0][:100]
-        if self.marker is None and text.startswith("lab: userspace"):
-            fields = tuple(
-                (key, value) for key, found, value in (word.partition("=") for word in text.split()[2:40]) if found
-            )
-            self.marker = Marker(number, fields)
-            self._stages.setdefault("userspace", Stage("userspace", number, time))
+    def _stage(self, number: int, needle: bytes, text: str, time: float | None) -> None:
+        if needle == MARKER:
+            self.marker = self.marker or marker(text, number)
+            if self.marker:
+                self._stages.setdefault("userspace", Stage("userspace", number, time))
+        if needle in BOOT_SIGNS:
+            self._boots[needle] = self._boots.get(needle, 0) + 1
+            if self._boots[needle] > 1:
+                self._again(number, needle, text, time)
+        if name := STAGES.get(needle):
+            self._stages.setdefault(name, Stage(name, number, time))
+            if needle not in BOOT_SIGNS:
+                self._search.muted.add(table().needles.index(needle))
+        if not self._release and needle == b"Linux version ":
+            self._release = release(text)
+
+    def _again(self, number: int, needle: bytes, text: str, time: float | None) -> None:
+        """A boot began anew: silently, if nothing before it told why."""
+        lived = "init" in self._stages or "userspace" in self._stages
+        told = self._fatal or self.fatal or "shutdown" in self._stages
+        if not told and (lived or self._boots[needle] > 2 or needle != b"Linux version "):
+            self._findings.append(_reboot(number, text, time))
+            self._fatal = self._findings[-1]
 
 
-def _hits(block: bytes) -> Iterator[int]:
-    """Where needles stand in a block, in order."""
-    found: list[int] = []
-    for needle in _needles():
-        at = block.find(needle)
-        while at >= 0:
-            found.append(at)
-            at = block.find(needle, at + len(needle))
-    found.sort()
-    return iter(found)
+def _reboot(number: int, text: str, time: float | None) -> Finding:
+    return Finding(
+        kind="silent",
+        title="unexpected kernel reboot",
+        signature="reboot",
+        function="",
+        line=number,
+        last_line=number,
+        fatal=True,
+        text=(text,),
+        time=time,
+    )
 
 
 def scan_file(source: str | os.PathLike[str] | int) -> Report:
     """Read a whole console from a path or a file descriptor. ``OSError`` where it can't be read."""
     scanner = Scanner()
-    file = (
-        os.fdopen(source, "rb", buffering=0, closefd=False)
-        if isinstance(source, int)
-        else Path(source).open("rb", buffering=0)
-    )
-    with file:
-        while chunk := file.read(BLOCK):
+    descriptor = source if isinstance(source, int) else os.open(Path(source), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while chunk := os.read(descriptor, BLOCK):
             scanner.feed(chunk)
+    finally:
+        if not isinstance(source, int):
+            os.close(descriptor)
     return scanner.close()

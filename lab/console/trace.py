@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import NamedTuple
 
 from lab.console.blame import plain
 from lab.console.types import Frame
@@ -18,14 +17,6 @@ NAME = r"[A-Za-z_$][\w$]*(?:\.[\w.]*\w)?"
 _AT = r"\+(?:0x)?(?P<offset>[0-9a-f]+)(?:/(?:0x)?(?P<size>[0-9a-f]+))?"
 _MODULE = r"(?:\s+\[(?P<module>[\w-]+)(?:\([A-Z+]+\))?(?: [0-9a-f]{16,40})?\])?"
 _FILE = r"(?:\s+(?P<file>[\w./+-]+\.[chSs]):(?P<line>\d+)(?P<inline>\s+\[inline\])?)?"
-
-
-class Trace(NamedTuple):
-    """A run of frames under one heading (empty for one without); ``line`` is its first line's number."""
-
-    heading: str
-    line: int
-    frames: list[Frame]
 
 
 @cache
@@ -58,7 +49,7 @@ def _arm() -> re.Pattern[str]:
 def _pointer() -> re.Pattern[str]:
     """The line that tells where the processor was."""
     return re.compile(
-        r"\s*(?:(?:RIP|EIP|IP)(?:: | is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )|epc\s*: |NIP(?::| ) ?|LR is at (?!.))"
+        r"\s*(?:(?:RIP|EIP|IP)(?:: | is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )|epc\s*: |NIP(?::| ) ?)"
         r"\s*(?:\[<?[0-9a-f]*>?\]\s*)*(?P<function>" + NAME + r")(?:" + _AT + ")?" + _MODULE + _FILE
     )
 
@@ -66,7 +57,7 @@ def _pointer() -> re.Pattern[str]:
 @cache
 def _heading() -> re.Pattern[str]:
     return re.compile(
-        r"\s*(?:Call [Tt]race:|[Bb]acktrace:|stack backtrace:|Stack ?trace:|Trace:"
+        r"\s*(?:Call [Tt]race:|[Bb]acktrace(?: \(crc \w+\))?:|stack backtrace:|Stack ?trace:|Trace:"
         r"|Allocated(?: by task.*)?:|Freed(?: by task.*)?:|Last (?:potentially related work creation|call_rcu\(\)).*:|Second to last.*:"
         r"|INFO: (?:Allocated|Freed) in .*|Allocated in .*|Freed in .*|Uninit was (?:stored to memory|created) at:|Local variable .*|Memory state around.*"
         r"|kfence-#\d+.*|NMI backtrace for cpu \d+.*|(?:Sending|Send) NMI.*|Showing all locks held.*|Showing busy workqueues.*|-> #\d+ .*|the existing dependency chain.*"

@@ -18,6 +18,10 @@ STAGES: tuple[StageName, ...] = (
 )  # fmt: skip
 
 
+_MILD: tuple[Kind, ...] = ("warning", "lockdep")
+_REMARKS: tuple[Kind, ...] = ("memory", "test", "hardware", "firmware")
+
+
 @dataclass(frozen=True)
 class Frame:
     """One line of a backtrace. ``sure`` is false for what the kernel marked with ``?``."""
@@ -39,7 +43,10 @@ class Finding:
     titles of the same bug, ``signature`` is what makes two findings the same bug (kind and functions, never
     addresses, lines or CPUs: ``bug:policy_zonelist``). ``fatal``: a kernel does not live on after this.
     ``line`` and ``last_line`` count from 1 in the console. ``primary`` is false for what follows from an earlier
-    finding (a panic after its oops).
+    finding (a panic after its oops). ``functions`` are in the trace's order, those the kernel was unsure of with ``? ``
+    before them. ``damaged`` says in words what is wrong with the report itself (``cut off``, ``mixed``, ``nested``,
+    ``printed twice``, ``no backtrace``). ``machine`` is the architecture its registers are of (``x86_64``, ``arm64``),
+    ``time`` the kernel's at its header, in seconds.
     """
 
     kind: Kind
@@ -61,6 +68,8 @@ class Finding:
     damaged: tuple[str, ...] = ()
     primary: bool = True
     text: tuple[str, ...] = ()
+    machine: str = ""
+    time: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,7 @@ class Report:
     last_sign_of_life: str = ""
     kernel_release: str = ""
     notes: tuple[str, ...] = field(default=())
+    last_initcall: str = ""
 
     @property
     def stage(self) -> str:
@@ -103,7 +113,9 @@ class Report:
 
     @property
     def first(self) -> Finding | None:
-        """The finding to blame: the first primary one that is more than a warning, else the first."""
+        """The finding to blame: the first primary one that is more than a warning, else the first primary one that is
+        more than a remark (memory ran out, a test failed), else the first."""
         primary = [finding for finding in self.findings if finding.primary]
-        serious = [finding for finding in primary if finding.fatal]
-        return next(iter(serious or primary or self.findings), None)
+        serious = [one for one in primary if one.fatal or one.kind not in (*_MILD, *_REMARKS)]
+        remarkable = [one for one in primary if one.kind not in _REMARKS]
+        return next(iter(serious or remarkable or primary or self.findings), None)

@@ -1,14 +1,21 @@
-"""The rules: what each kind of report looks like, as data. One file a family, one entry a kind, each with an example."""
+"""The rules: what each kind of report looks like, as data. One file a family, one entry a kind, each with an example.
+
+A new kind is one :class:`Rule` in the family's table; its example is its test.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from lab.console.types import Kind
 
+Blame = Literal["trace", "header", "frames", "stall", "hung", "none"]
+Role = Literal["start", "part", "prelude", "after"]
+
 
 class Refine(NamedTuple):
-    """Another title (and signature word) for a report whose lines hold ``pattern``."""
+    """Another title (and signature word and kind) for a report that has a line with ``pattern``, whose named groups may
+    be used in the title. ``function`` says to pass over that one too when blaming."""
 
     pattern: str
     title: str
@@ -19,13 +26,16 @@ class Refine(NamedTuple):
 class Rule(NamedTuple):
     """One kind of report.
 
-    ``needles``: a line of it holds one of these byte strings (what the fast search looks for). ``pattern``: a regular
-    expression for the cleaned line; its named groups may be used in ``title``, besides ``{func}``, the function to
-    blame. ``word`` is the first part of the signature. ``blame`` says where the function comes from: ``trace`` (the
-    instruction pointer, then the first trace), ``header`` (group ``func`` first, then as trace), ``stall`` (what was
-    running under the interrupt that complains), ``frames`` (the trace alone) or ``none``.
+    ``word`` is the first part of the signature. ``needles``: a line of it holds one of these strings (what the fast
+    search looks for). ``pattern``: a regular expression for the cleaned line; its named groups may be used in
+    ``title``, besides ``{func}``, the function to blame, and ``{caller}``, the next one. ``example`` is a console line.
+
+    ``blame``: ``trace`` (the instruction pointer, then the first trace), ``header`` (group ``func``, then as trace),
+    ``frames`` (the first trace alone), ``stall`` (what ran under the interrupt that complains), ``hung`` (what waits)
+    or ``none``. ``find`` are patterns with a group ``func``, asked of the report's lines before the trace.
     ``role``: ``start`` begins a report, ``part`` belongs to the report before it and begins one only where there is
-    none, ``prelude`` is a line printed before the header proper, ``after`` is what follows from a report before it.
+    none, ``prelude`` is printed before the header proper, ``after`` is what follows from a report before it.
+    ``trace``: without a backtrace it is no finding. ``alone``: one line, no more belongs to it. ``fatal``: no kernel lives on.
     """
 
     word: str
@@ -35,16 +45,27 @@ class Rule(NamedTuple):
     title: str
     example: str
     fatal: bool = False
-    blame: str = "trace"
-    role: str = "start"
+    blame: Blame = "trace"
+    role: Role = "start"
     refine: tuple[Refine, ...] = ()
     alternatives: tuple[str, ...] = ()
-    functions: int = 1
-    needs_trace: bool = False
+    find: tuple[str, ...] = ()
+    trace: bool = False
+    alone: bool = False
 
 
 def all_rules() -> tuple[Rule, ...]:
     """Every rule, the more special ones first: the first whose pattern is found in a line counts."""
-    from lab.console.rules import oops, panic, warning
+    from lab.console.rules import corruption, lockdep, machine, oops, other, panic, sanitizer, stall, warning
 
-    return oops.RULES + panic.RULES + warning.RULES
+    return (
+        sanitizer.RULES
+        + lockdep.RULES
+        + stall.RULES
+        + corruption.RULES
+        + warning.RULES
+        + oops.RULES
+        + panic.RULES
+        + machine.RULES
+        + other.RULES
+    )

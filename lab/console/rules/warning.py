@@ -1,19 +1,117 @@
-"""WARN() and its relatives: kernel/panic.c (__warn), lib/refcount.c, lib/debugobjects.c."""
+"""WARN() and its relatives: kernel/panic.c (__warn), lib/refcount.c, lib/debugobjects.c, lib/kobject.c, the unwinder."""
 
 from lab.console.rules import Refine, Rule
 
+_REFINE = (
+    Refine(r"refcount_t: |at (?:\S*/)?lib/refcount\.c:", "WARNING: refcount bug in {func}", "refcount"),
+    Refine(r"ODEBUG: |at (?:\S*/)?lib/debugobjects\.c:", "WARNING: ODEBUG bug in {func}", "odebug"),
+    Refine(
+        r"list_(?:add|del) corruption|at (?:\S*/)?lib/list_debug\.c:",
+        "WARNING: corrupted list in {func}",
+        "corrupted-list",
+        "corruption",
+    ),
+    Refine(r"at (?:\S*/)?kernel/(?:locking/)?lockdep\.c:", "WARNING: locking bug in {func}", "lockdep-bug", "lockdep"),
+    Refine(
+        r"at (?:\S*/)?kernel/locking/mutex(?:-debug)?\.c:|DEBUG_LOCKS_WARN_ON\(",
+        "WARNING: locking bug in {func}",
+        "lockdep-bug",
+        "lockdep",
+    ),
+    Refine(r"at (?:\S*/)?lib/kobject\.c:", "WARNING: kobject bug in {func}", "kobject"),
+    Refine(
+        r"at (?:\S*/)?fs/proc/generic\.c:.* (?:proc_register|__xlate|remove_proc)",
+        "WARNING: proc registration bug in {func}",
+        "proc",
+    ),
+    Refine(
+        r"[Bb]ad or missing usercopy|Bad or missing usercopy whitelist",
+        "WARNING: bad usercopy in {func}",
+        "usercopy",
+        "corruption",
+    ),
+    Refine(
+        r"at (?:\S*/)?mm/(?:slab_common|slub|util)\.c:\d+ (?:kmalloc|__kmalloc|kvmalloc|__kvmalloc|__do_kmalloc)",
+        "WARNING: kmalloc bug in {func}",
+        "kmalloc",
+    ),
+    Refine(r"at (?:\S*/)?\S*usb/core/urb\.c:", "WARNING in {caller}/{func}", "warning"),
+)
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        word="cut-here",
+        kind="warning",
+        needles=("[ cut here ]",),
+        pattern=r"-+\[ cut here \]-+",
+        title="",
+        example="------------[ cut here ]------------",
+        role="prelude",
+    ),
     Rule(
         word="warning",
         kind="warning",
-        needles=("WARNING: CPU: ", "WARNING: at "),
-        pattern=r"WARNING: (?:CPU: \d+ PID: \d+ )?at (?P<where>\S+)(?: (?P<func>[\w.$]+)(?:\+0x|\())?",
+        needles=("WARNING: ",),
+        pattern=r"WARNING: (?:CPU: ?\d+ PID: ?\d+ )?at (?P<where>\S+?:\d+)?(?: ?(?P<func>[A-Za-z_][\w.$]*)(?:\+0x|\(\)))?",
         title="WARNING in {func}",
         example="WARNING: CPU: 0 PID: 1 at kernel/smpboot.c:28 smpboot_thread_fn+0x1e/0xa0()",
         blame="header",
-        refine=(
-            Refine(r"refcount_t: ", "WARNING: refcount bug in {func}", "refcount"),
-            Refine(r"ODEBUG: ", "WARNING: ODEBUG bug in {func}", "odebug"),
-        ),
+        refine=_REFINE,
+    ),
+    Rule(
+        word="warning",
+        kind="warning",
+        needles=("WARNING: ",),
+        pattern=r"WARNING: (?P<where>[\w./-]+\.[chS]:\d+) at (?P<func>[\w.$]+)\+0x",
+        title="WARNING in {func}",
+        example="WARNING: mm/slub.c:1234 at free_to_partial_list+0x12/0x340, CPU#1: swapper/0/1",
+        blame="header",
+        refine=_REFINE,
+    ),
+    Rule(
+        word="warning",
+        kind="warning",
+        needles=("Badness in ", "BUG: warning at "),
+        pattern=r"Badness (?:in (?P<func>[\w.$]+) )?at (?P<where>\S+:\d+)|BUG: warning at (?P<where2>\S+:\d+)/(?P<func2>\w+)\(\)",
+        title="WARNING in {func}",
+        example="BUG: warning at kernel/softirq.c:141/local_bh_enable()",
+        blame="header",
+    ),
+    Rule(
+        word="bad-frame",
+        kind="warning",
+        needles=("WARNING: kernel stack ",),
+        pattern=r"WARNING: kernel stack (?P<what>regs|frame pointer) at .* has bad (?P<which>'\w+' )?value",
+        title="WARNING: kernel stack {what} has bad {which}value",
+        example="WARNING: kernel stack regs at ffffc90000c2f8a8 in swapper/0:1 has bad 'bp' value 00000000cf0b8f4c",
+        blame="none",
+    ),
+    Rule(
+        word="unwinder",
+        kind="warning",
+        needles=("WARNING: can't ", "WARNING: stack "),
+        pattern=r"WARNING: (?:can't (?:access|dereference) (?P<what>[\w ]*registers) (?:at|for)|stack (?P<how>recursion|going in the wrong direction\?))",
+        title="WARNING: unwinder lost its way in {func}",
+        example="WARNING: can't access registers at asm_common_interrupt+0x22/0x40",
+        find=(r"registers at (?P<func>[\w.$]+)\+0x", r"for ip (?P<func>[\w.$]+)\+0x", r"at (?P<func>[\w.$]+)\+0x"),
+    ),
+    Rule(
+        word="return-thunk",
+        kind="warning",
+        needles=("Unpatched return thunk in use",),
+        pattern=r"Unpatched return thunk in use",
+        title="BUG: Unpatched return thunk in use. This should not happen!",
+        example="Unpatched return thunk in use. This should not happen!",
+        blame="none",
+        role="part",
+    ),
+    Rule(
+        word="msr",
+        kind="hardware",
+        needles=("unchecked MSR access error",),
+        pattern=r"unchecked MSR access error: (?P<what>RDMSR|WRMSR)?(?:.*\((?P<func>[\w.$]+)\+0x)?",
+        title="unchecked MSR access error in {func}",
+        example="unchecked MSR access error: WRMSR to 0x48 (tried to write 0x0000000000000004) at rIP: 0xffffffff8106e5a4 (native_write_msr+0x4/0x20)",
+        blame="header",
     ),
 )

@@ -1,0 +1,220 @@
+"""From the parts of a report to its finding: which function is to blame, which title, what is damaged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+from lab.console.blame import anchored, blamed, is_helper, plain
+from lab.console.parse import Numbered, Parsed, Trace, parse
+from lab.console.rules import Refine, Rule
+from lab.console.types import Finding, Frame, Kind
+
+NOWHERE = "corrupted"
+"""What stands in a title for the function where the console does not tell it; the community's word."""
+
+_ENTRY = re.compile(
+    r"(?:asm_)?(?:sysvec_)?(?:(?:smp_)?(?:trace_)?(?:reschedule|apic_timer|call_function\w*|irq_work)_interrupt"
+    r"|sysvec_\w+|common_interrupt|ret_from_intr|nmi|do_nmi|exc_nmi|end_repeat_nmi)|el1h?_(?:irq|64_irq)\w*|__irq_svc"
+    r"|hardware_interrupt_common\w*|decrementer_common\w*"
+)
+
+
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """``re.compile``, once."""
+    return re.compile(pattern)
+
+
+class Open(NamedTuple):
+    """A report as it was read: its rule, the header's groups, its lines, the header's number."""
+
+    rule: Rule
+    groups: dict[str, str]
+    lines: list[Numbered]
+    start: int
+    closed: bool = True
+    flags: tuple[str, ...] = ()
+
+
+class _Title(NamedTuple):
+    title: str
+    word: str
+    kind: Kind
+    groups: dict[str, str]
+
+
+def main_trace(rule: Rule, traces: Sequence[Trace]) -> Trace | None:
+    """The trace that tells where the report comes from: lockdep's stands under "stack backtrace", others' first."""
+    filled = [one for one in traces if one.frames]
+    if not filled:
+        return None
+    start = next((one.line for one in traces if one.heading.startswith("stack backtrace")), 0)
+    named = (one for one in filled if one.heading and not one.heading.startswith(("Allocated", "Freed", "-> #")))
+    return next((one for one in filled if start and one.line >= start), None) or (
+        next(named, filled[0]) if rule.kind == "lockdep" else filled[0]
+    )
+
+
+def chain_of(rule: Rule, groups: dict[str, str], parsed: Parsed) -> list[Frame]:
+    """The frames that may be to blame, in the order they are asked."""
+    chain: list[Frame] = []
+    if rule.blame == "header" and groups.get("func"):
+        chain.append(Frame(plain(groups["func"])))
+    main = main_trace(rule, parsed.traces)
+    if rule.blame in ("trace", "header", "stall") and (pointer := parsed.pointer):
+        if not chain or chain[-1].function != pointer.function:
+            chain.append(pointer)
+        else:
+            chain[-1] = pointer
+    if main:
+        rest = main.frames
+        if chain and rest and rest[0].function == chain[-1].function and rule.blame == "header":
+            chain[-1] = rest[0]
+            rest = rest[1:]
+        chain.extend(rest)
+    return chain
+
+
+def _stalled(parsed: Parsed) -> str:
+    """What a stuck processor was doing: under the first interrupt's entry, the innermost function that is somebody's
+    business."""
+    fallback = ""
+    for one in parsed.traces:
+        if not one.frames:
+            continue
+        frames = list(one.frames)
+        entry = next((at for at, frame in enumerate(frames) if _ENTRY.fullmatch(frame.function)), -1)
+        frames = frames[entry + 1 :] if entry >= 0 else ([one.pointer] if one.pointer else []) + frames
+        while frames and is_helper(frames[0].function, "interrupt"):
+            frames.pop(0)
+        if found := anchored(frames):
+            return found
+        fallback = fallback or blamed(frames, "interrupt")
+    if not fallback and parsed.pointer:
+        fallback = blamed([parsed.pointer], "interrupt")
+    return fallback
+
+
+def _found(rule: Rule, lines: Sequence[Numbered]) -> str:
+    """The function that the rule's own patterns name."""
+    for pattern in rule.find:
+        search = compiled(pattern).search
+        for line in lines[1:]:
+            if (" at" in line.text or "+0x" in line.text or "function" in line.text or "caller" in line.text) and (
+                found := search(line.text)
+            ):
+                name = plain(found["func"])
+                if pattern.startswith(r"\b") or not is_helper(name):
+                    return name
+    return ""
+
+
+def function_of(rule: Rule, parsed: Parsed, lines: Sequence[Numbered], chain: Sequence[Frame]) -> str:
+    """The function to blame, or empty."""
+    if rule.blame == "none":
+        return ""
+    if rule.find and (named := _found(rule, lines)):
+        return named
+    if rule.blame == "stall":
+        return _stalled(parsed)
+    return blamed(chain, "waiter" if rule.blame == "hung" else "helper")
+
+
+def _refined(rule: Rule, groups: dict[str, str], lines: Sequence[Numbered]) -> _Title:
+    """Title, word, kind and groups after the rule's refinements."""
+    for refine in rule.refine:
+        search = compiled(refine.pattern).search
+        for line in lines:
+            if found := search(line.text):
+                more = {key.rstrip("0123456789"): value for key, value in found.groupdict().items() if value}
+                return _apply(rule, refine, {**groups, **more})
+    return _Title(rule.title, rule.word, rule.kind, groups)
+
+
+def _apply(rule: Rule, refine: Refine, groups: dict[str, str]) -> _Title:
+    return _Title(refine.title, refine.word or rule.word, refine.kind or rule.kind, groups)
+
+
+_VARIABLE = (
+    (re.compile(r"0x[0-9a-fA-F]+|\b(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b"), "ADDR"),
+    (re.compile(r"(?<![A-Za-z_])\d+(?![A-Za-z_])|(?<=loop)\d+|(?<=CPU)\d+|(?<=CPU#)\d+"), "NUM"),
+    (re.compile(r"\s+"), " "),
+)
+
+
+def steady(text: str) -> str:
+    """Free text for a title: nothing in it that changes from run to run."""
+    for pattern, word in _VARIABLE:
+        text = pattern.sub(word, text[:200])
+    return text.strip(" .,:;-")
+
+
+def build(report: Open, time: float | None = None) -> Finding:
+    """The finding of a report whose header came at kernel time ``time``."""
+    rule, lines = report.rule, report.lines
+    parsed = parse(lines)
+    chain = chain_of(rule, report.groups, parsed)
+    title, word, kind, groups = _refined(rule, report.groups, lines)
+    function = function_of(rule, parsed, lines, chain)
+    if rule.role == "after":
+        function = plain(groups.get("func", "")) or (function if "{func}" in title else "")
+    values = {key: steady(value) if key == "text" else plain(value) for key, value in groups.items()}
+    values["func"] = function or (groups.get("func", "") if rule.blame == "none" else "") or NOWHERE
+    values["caller"] = blamed(chain, after=function) or NOWHERE
+    values.setdefault("access", "")
+    made = " ".join(title.format_map(values).split())
+    parts = sorted({values["func"], values["func2"]}) if values.get("func2") else [function]
+    shown = values.get("text") or " ".join(filter(None, (values.get("what"), values.get("access"))))
+    where = groups.get("where", "") or groups.get("where2", "")
+    file, _, number = where.rpartition(":")
+    last = max(parsed.last, report.start)
+    return Finding(
+        kind=kind,
+        title=made,
+        signature=_signature(word, parts, shown),
+        function=function,
+        line=report.start,
+        last_line=last,
+        fatal=rule.fatal,
+        functions=tuple(dict.fromkeys(("" if one.sure else "? ") + one.function for one in chain)),
+        frames=tuple(chain),
+        alternatives=_alternatives(rule, values, made),
+        registers=parsed.registers,
+        code=parsed.code,
+        file=file if number.isdigit() else "",
+        file_line=int(number) if number.isdigit() and len(number) < 8 else 0,
+        taint=parsed.taint,
+        damaged=_damage(report, parsed, chain),
+        text=tuple(line.text for line in lines if line.number <= last),
+        machine=parsed.machine,
+        time=time,
+    )
+
+
+def _signature(word: str, functions: Sequence[str], shown: str) -> str:
+    """``word:function``; the report's own words stand in where there is no function."""
+    names = "/".join(name for name in functions if name)
+    if names:
+        return f"{word}:{names}"
+    return f"{word}:{shown}" if shown else word
+
+
+def _alternatives(rule: Rule, values: dict[str, str], title: str) -> tuple[str, ...]:
+    made = (" ".join(one.format_map(values).split()) for one in rule.alternatives)
+    return tuple(dict.fromkeys(one for one in made if one != title))
+
+
+def _damage(report: Open, parsed: Parsed, chain: Sequence[Frame]) -> tuple[str, ...]:
+    """In words, what is wrong with the report itself."""
+    rule = report.rule
+    found = list(report.flags)
+    if rule.blame != "none" and not chain:
+        found.append("no backtrace")
+    if rule.fatal and rule.kind in ("bug", "oops") and not parsed.ended and not report.closed:
+        found.append("cut off")
+    if any(line.mixed for line in report.lines):
+        found.append("mixed")
+    return tuple(dict.fromkeys(found))

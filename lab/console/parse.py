@@ -1,0 +1,159 @@
+"""From the lines of one report to its parts: traces, instruction pointer, registers, code bytes, taint, end. No judgement."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from lab.console import trace
+from lab.console.types import Frame
+
+
+class Numbered(NamedTuple):
+    """A cleaned line, its number in the console (from 1) and whether it came torn or from another processor."""
+
+    number: int
+    text: str
+    mixed: bool = False
+
+
+class Trace(NamedTuple):
+    """A run of frames under a heading (empty for none). ``boundary`` is how many of them belong to the interrupt that
+    printed it, ``pointer`` where the processor was when the trace was taken."""
+
+    heading: str
+    line: int
+    frames: list[Frame]
+    pointer: Frame | None
+
+
+class Parsed(NamedTuple):
+    """What the lines of a report hold."""
+
+    pointer: Frame | None
+    traces: tuple[Trace, ...]
+    registers: tuple[tuple[str, str], ...]
+    code: str
+    taint: str
+    last: int
+    ended: bool
+    machine: str
+
+
+@cache
+def _register() -> re.Pattern[str]:
+    """Registers as show_regs() of x86, arm64, arm, riscv and powerpc print them."""
+    return re.compile(
+        r"\b((?:[RE]?(?:AX|BX|CX|DX|SI|DI|BP|SP|IP)|R(?:0?8|0?9|1[0-5])|CR[0-8]|DR[0-7]|EFLAGS|FS|GS|knlGS|[CDES]S"
+        r"|[xwr]\d{1,2}|sp|lr|ra|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|pstate|psr|status|badaddr|cause|fp|ip|pc|epc|far|esr"
+        r"|MSR|CTR|XER|CFAR|DAR|DSISR|GPR\d\d))\s?: ?(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{4,16})\b"
+    )
+
+
+_TAINT = re.compile(r"Not tainted|Tainted: (?:\[[^\]]*\]=\S+?,? ?)*(?P<flags>[A-Z](?:[A-Z ]*[A-Z])?(?![\w]))?")
+END = re.compile(
+    r"---\[ end (?:trace|Kernel panic)|Rebooting in \d+ ?seconds|System halted|reboot: (?:System halted|Restarting system)"
+)
+_RULER = re.compile(r"^={40,}$")
+_CODE = re.compile(r"(?:^|\s)(?:Code|Instruction dump): ?(?P<code>.*)")
+_HEX = re.compile(r"^[\s<(]*[0-9a-fX]{2,8}[>)]?(?:\s+[<(]?[0-9a-fX]{2,8}[>)]?)+\s*$")
+MACHINES = (
+    ("x86_64", re.compile(r"\bRIP[: ]|\bRSP: [0-9a-f]{4}:")),
+    ("i386", re.compile(r"\bEIP[: ]|\bEAX: ")),
+    ("arm64", re.compile(r"\bpstate: |\bx29: |\bESR = 0x")),
+    ("arm", re.compile(r"\bPC is at |\bpsr: [0-9a-f]{8}|\bIRQs o[nf]+ +FIQs")),
+    ("riscv64", re.compile(r"\bepc ?: |\bbadaddr: ")),
+    ("ppc64", re.compile(r"\bNIP[: ]|\bGPR00: ")),
+)
+
+
+class _Parser:
+    """Goes over the lines once, keeping what it saw."""
+
+    def __init__(self) -> None:
+        self.pointer: Frame | None = None
+        self.pending: Frame | None = None
+        self.traces: list[Trace] = []
+        self.registers: dict[str, str] = {}
+        self.code: list[str] = []
+        self.taint = ""
+        self.ended = False
+        self.machine = ""
+        self.running = False
+        self.in_code = False
+
+    def line(self, number: int, text: str) -> bool:
+        """Take a line; true where it is of a report's kind."""
+        in_code, self.in_code = self.in_code, False
+        if found := trace.frame(text):
+            if not self.running:
+                self._begin("", number)
+            self.traces[-1].frames.append(found)
+            return True
+        if found := trace.pointer(text):
+            self.pointer = self.pointer or found
+            if self.running and self.traces[-1].frames and "<" not in text:
+                self.traces[-1].frames.append(found)
+            else:
+                self.pending = found
+            self._note(text)
+            return True
+        if trace.is_heading(text):
+            self._begin(text.strip()[:80], number)
+            return True
+        if code := _CODE.search(text):
+            if not self.code:
+                self.code.append(code["code"].strip())
+                self.in_code = True
+            return True
+        if in_code and _HEX.match(text):
+            self.code.append(text.strip())
+            self.in_code = len(self.code) < 8
+            return True
+        if not text.strip():
+            self.running = False
+            return False
+        return self._note(text)
+
+    def _begin(self, heading: str, number: int) -> None:
+        self.traces.append(Trace(heading, number, [], self.pending))
+        self.pending = None
+        self.running = True
+
+    def _note(self, text: str) -> bool:
+        """Registers, taint and the end; also of a line that was something else too."""
+        seen = False
+        if not self.machine:
+            self.machine = next((name for name, pattern in MACHINES if pattern.search(text)), "")
+        if ":" in text and (pairs := _register().findall(text)):
+            for name, value in pairs:
+                self.registers.setdefault(name, value)
+            seen = True
+        if "ainted" in text and (found := _TAINT.search(text)):
+            self.taint = self.taint or (found["flags"] or "").replace(" ", "")
+            seen = True
+        if "---[ end " in text or "=====" in text or "eboot" in text or "halted" in text:
+            if END.search(text) or (self.traces and _RULER.match(text)):
+                self.ended = True
+                seen = True
+        return seen
+
+
+def parse(lines: list[Numbered]) -> Parsed:
+    """Sort a report's lines into their parts."""
+    parser = _Parser()
+    last = lines[0].number
+    for number, text, _ in lines:
+        if parser.line(number, text):
+            last = number
+    return Parsed(
+        parser.pointer,
+        tuple(one for one in parser.traces),
+        tuple(parser.registers.items()),
+        " ".join(parser.code),
+        parser.taint,
+        last,
+        parser.ended,
+        parser.machine,
+    )

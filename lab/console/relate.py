@@ -1,0 +1,38 @@
+"""How findings hang together: what only follows from one before it, and what was printed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lab.console.rules import Rule
+from lab.console.types import Finding
+
+NEAR_LINES = 400
+
+
+def follows(found: Finding, rule: Rule, before: Sequence[Finding]) -> Finding | None:
+    """``found`` with ``primary`` set by what came before it; nothing where it is the same report printed again."""
+    for earlier in before[-8:]:
+        same = earlier.title == found.title and earlier.text[:1] == found.text[:1]
+        if same and found.time is not None and earlier.time == found.time and len(found.text) <= len(earlier.text):
+            return None
+    return found if _independent(found, rule, before) else replace(found, primary=False)
+
+
+def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:
+    if any(earlier.fatal for earlier in before):
+        return False
+    last = before[-1] if before else None
+    if last is None:
+        return True
+    near = found.line - last.last_line <= NEAR_LINES
+    if rule.role == "after":
+        from lab.console.finding import compiled
+        from lab.console.rules.panic import CONSEQUENCES
+
+        return not compiled(CONSEQUENCES).search(found.text[0] if found.text else "")
+    if last.kind in ("sanitizer", "corruption") and near and last.function:
+        names = {frame.function for frame in last.frames[:12]}
+        return not (found.fatal and found.function in names)
+    return True

@@ -1,0 +1,70 @@
+"""The stages of a boot: which words on the console show that one was reached.
+
+Sources: SeaBIOS, arch/x86/boot/compressed/misc.c, init/main.c, mm/page_alloc.c and arch/x86/mm/init_64.c (``Memory:``), kernel/smp.c and
+arch/x86/kernel/smpboot.c, net/socket.c, kernel/reboot.c; the marker is the lab's own init's (lab/guest/initramfs.py).
+"""
+
+from __future__ import annotations
+
+from lab.console.types import Marker, StageName
+
+STAGES: dict[bytes, StageName] = {
+    b"SeaBIOS (version": "firmware",
+    b"Booting from ROM": "firmware",
+    b"Booting from Hard": "firmware",
+    b"GNU GRUB": "firmware",
+    b"U-Boot 20": "firmware",
+    b"OpenSBI v": "firmware",
+    b"Decompressing Linux": "decompress",
+    b"Uncompressing Linux": "decompress",
+    b"early console in ": "decompress",
+    b"Linux version ": "early",
+    b"Booting Linux on physical CPU": "early",
+    b"Memory: ": "memory",
+    b"SLUB: ": "memory",
+    b"Booting Node": "smp",
+    b"Brought up ": "smp",
+    b"smp: Bring": "smp",
+    b"NET: Registered ": "initcalls",
+    b"devtmpfs: initialized": "initcalls",
+    b"Freeing unused kernel": "init",
+    b"Freeing init memory": "init",
+    b"as init process": "init",
+    b"reboot: Power down": "shutdown",
+    b"Power down.": "shutdown",
+    b"reboot: Restarting system": "shutdown",
+    b"Restarting system.": "shutdown",
+    b"reboot: System halted": "shutdown",
+}
+BOOT_SIGNS = (b"Linux version ", b"SeaBIOS (version")
+"""What a machine says once a boot: said again, it began anew."""
+
+MARKER = b"lab: userspace"
+
+
+def marker(text: str, number: int) -> Marker | None:
+    """The marker line's fields: ``lab: userspace key=value … end``; nothing where the line was cut before its end."""
+    at = text.find("lab: userspace")
+    words = text[at:].split()[2:] if at >= 0 else []
+    if "end" not in words:
+        return None
+    pairs = (word.partition("=") for word in words[: min(words.index("end"), 64)])
+    return Marker(number, tuple((key[:64], value[:256]) for key, found, value in pairs if found))
+
+
+def release(text: str) -> str:
+    """The release in ``Linux version 6.1.0-lab (…)``, or empty."""
+    return (text.partition("Linux version ")[2].split() or [""])[0][:100]
+
+
+def last_initcall(tail: list[str]) -> str:
+    """With ``initcall_debug``: the initcall that was called last and did not return, from the console's last lines."""
+    running: list[str] = []
+    for text in tail:
+        if text.startswith("calling  "):
+            running.append(text[9:].split("+")[0].split(" ")[0])
+        elif text.startswith("initcall ") and " returned " in text:
+            name = text[9:].split("+")[0].split(" ")[0]
+            if name in running:
+                running.remove(name)
+    return running[-1][:128] if running else ""
