@@ -1,0 +1,329 @@
+"""Following a running guest: its console into the log and the scanner, its monitor's events, and the clock.
+
+The edge of the package: what was seen goes to :mod:`lab.guest.watch`, which decides. Imported only once QEMU has been
+started, so that importing asyncio costs the boot nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from qemu.qmp import EventListener, QMPClient, QMPError, Runstate
+
+from lab.console.scanner import Scanner
+from lab.errors import InfrastructureError
+from lab.guest.qemu import Guest
+from lab.guest.types import Outcome
+from lab.guest.watch import Decision, Sight, decide
+
+CHUNK = 1 << 18
+LOG_BYTES = 64 << 20
+"""A console's log on disk ends here; what comes after it is still read and judged."""
+ERRORS_BYTES = 1 << 16
+TRACE_BYTES = 4 << 20
+"""What is kept of a trace: its end, where a guest that dies does so."""
+CONNECT_SECONDS = 30.0
+"""QEMU answers within 0.1 s; with memory that is allocated in advance it takes longer."""
+ASK_SECONDS = 2.0
+EVENTS = ("SHUTDOWN", "STOP", "GUEST_PANICKED")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of a run, before it is put together. Times in seconds since QEMU was started."""
+
+    outcome: Outcome
+    sight: Sight
+    scanner: Scanner
+    seconds: float
+    first_byte: float | None
+    marker: float | None
+    console_bytes: int
+    errors: str
+    status: int | None
+    registers: str = ""
+    trace: bytes = b""
+    memory: str = ""
+
+
+def follow(
+    guest: Guest,
+    *,
+    log: int,
+    deadline: float,
+    on_console: Callable[[bytes], None] | None = None,
+    wait_for_exit: bool = False,
+    inspect: Callable[[bytes], str] | None = None,
+) -> Seen:
+    """Let ``guest`` run until it has shown enough, at most ``deadline`` seconds, and end it.
+
+    ``log`` is the open file for the console. ``inspect`` gets the trace of a guest that died and answers with a
+    monitor command whose answer becomes ``memory``.
+    """
+    logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL + 1)  # what goes wrong there is told by Seen
+    run = Run(guest, log, deadline, on_console, wait_for_exit)
+    return asyncio.run(run.all(inspect))
+
+
+class Run:
+    """One guest while it runs: guards the loop's readers and what they saw."""
+
+    def __init__(
+        self,
+        guest: Guest,
+        log: int,
+        deadline: float,
+        on_console: Callable[[bytes], None] | None,
+        wait_for_exit: bool,
+    ) -> None:
+        self.guest = guest
+        self.log = log
+        self.deadline = deadline
+        self.on_console = on_console
+        self.wait_for_exit = wait_for_exit
+        self.scanner = Scanner()
+        self.client = QMPClient("guest")
+        self.changed = asyncio.Event()
+        self.failure: BaseException | None = None
+        self.errors = bytearray()
+        self.trace = bytearray()
+        self.console_bytes = 0
+        self.first_byte: float | None = None
+        self.last_byte: float | None = None
+        self.fatal: float | None = None
+        self.marker: float | None = None
+        self.shutdown = ""
+        self.broken = False
+        self.exited = False
+
+    def now(self) -> float:
+        """Seconds since QEMU was started."""
+        return time.monotonic() - self.guest.started
+
+    def sight(self) -> Sight:
+        """What was seen so far."""
+        return Sight(
+            now=self.now(),
+            deadline=self.deadline,
+            last_byte=self.last_byte,
+            fatal=self.fatal,
+            complete=self.scanner.complete,
+            marker=self.marker is not None,
+            wait_for_exit=self.wait_for_exit,
+            shutdown=self.shutdown,
+            broken=self.broken,
+            exited=self.exited,
+        )
+
+    async def all(self, inspect: Callable[[bytes], str] | None) -> Seen:
+        """Connect, let the guest go, watch it, end it."""
+        pidfd = os.pidfd_open(self.guest.process.pid)
+        loop = asyncio.get_running_loop()
+        try:
+            loop.add_reader(pidfd, self.reading, self.on_exit, pidfd)
+            loop.add_reader(self.guest.errors, self.reading, self.on_errors)
+            loop.add_reader(self.guest.console, self.reading, self.on_bytes)
+            if self.guest.trace >= 0:
+                loop.add_reader(self.guest.trace, self.reading, self.on_trace)
+            await self.connect()
+            decision = await self.watch()
+            registers = await self.ask("info registers -a") if decision.outcome == "hang" else ""
+            memory = ""
+            if inspect and decision.outcome in ("died", "hang"):
+                self.drain()
+                command = inspect(bytes(self.trace))
+                memory = await self.ask(command) if command else ""
+            seconds = self.now()
+            await self.end(decision.outcome in ("hang", "accelerator"))
+            self.drain()
+            if self.shutdown:  # the marker may have been among the last bytes
+                decision = decide(self.sight())
+        finally:
+            os.close(pidfd)
+        assert decision.outcome  # noqa: S101 - watch() ends with one
+        return Seen(
+            outcome=decision.outcome,
+            sight=self.sight(),
+            scanner=self.scanner,
+            seconds=seconds,
+            first_byte=self.first_byte,
+            marker=self.marker,
+            console_bytes=self.console_bytes,
+            errors=self.errors.decode(errors="replace"),
+            status=self.guest.process.poll(),
+            registers=registers,
+            trace=bytes(self.trace),
+            memory=memory,
+        )
+
+    async def connect(self) -> None:
+        """Connect to the monitor and let the guest go; a QEMU that does not come so far ends by itself."""
+        listener = EventListener(names=EVENTS)
+        self.client.register_listener(listener)
+        self.events = asyncio.create_task(self.listen(listener))
+        try:
+            await asyncio.wait_for(self.client.connect(self.guest.qmp), CONNECT_SECONDS)
+            await asyncio.wait_for(self.client.execute("cont"), CONNECT_SECONDS)
+        except TimeoutError:
+            raise InfrastructureError(f"QEMU's monitor did not answer within {CONNECT_SECONDS:g} s") from None
+        except (QMPError, OSError, EOFError):
+            await asyncio.wait_for(self.wait_exit(), CONNECT_SECONDS)
+
+    async def listen(self, listener: EventListener) -> None:
+        """Take the monitor's events as they come."""
+        async for event in listener:
+            if event["event"] == "SHUTDOWN":
+                self.shutdown = str(event["data"].get("reason", "unknown"))
+            elif event["event"] == "STOP" and not self.shutdown:
+                status: Any = None
+                with contextlib.suppress(QMPError, EOFError):
+                    status = await self.client.execute("query-status")
+                self.broken = isinstance(status, dict) and status.get("status") == "internal-error"
+            self.changed.set()
+
+    async def watch(self) -> Decision:
+        """Wait until the verdict is sure."""
+        while True:
+            if self.failure:
+                raise self.failure
+            if self.exited:
+                await self.last_events()
+            decision = decide(self.sight())
+            if decision.outcome:
+                if not self.drain():
+                    return decision
+                decision = decide(self.sight())
+                if decision.outcome:
+                    return decision
+            self.changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.changed.wait(), max(decision.wait, 0.001))
+
+    async def last_events(self) -> None:
+        """QEMU has ended: take what its monitor sent before that."""
+        limit = time.monotonic() + ASK_SECONDS
+        while self.client.runstate == Runstate.RUNNING and not self.shutdown and time.monotonic() < limit:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
+
+    async def ask(self, command: str) -> str:
+        """The monitor's answer to a command for people, or nothing where it does not come."""
+        with contextlib.suppress(QMPError, EOFError, TimeoutError):
+            arguments: dict[str, object] = {"command-line": command}
+            answer = self.client.execute("human-monitor-command", arguments)
+            return str(await asyncio.wait_for(answer, ASK_SECONDS))
+        return ""
+
+    async def end(self, stuck: bool) -> None:
+        """End QEMU: by its monitor, or with a signal where that does not work."""
+        if not self.exited and not stuck:
+            with contextlib.suppress(QMPError, EOFError, TimeoutError):
+                await asyncio.wait_for(self.client.execute("quit"), ASK_SECONDS)
+                await asyncio.wait_for(self.wait_exit(), ASK_SECONDS)
+        if not self.exited:
+            self.guest.process.kill()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wait_exit(), ASK_SECONDS)
+        self.events.cancel()
+        with contextlib.suppress(QMPError, EOFError, TimeoutError):
+            await asyncio.wait_for(self.client.disconnect(), ASK_SECONDS)
+
+    async def wait_exit(self) -> None:
+        """Until QEMU has ended."""
+        while not self.exited:
+            self.changed.clear()
+            await self.changed.wait()
+
+    def reading(self, take: Callable[..., object], *arguments: object) -> None:
+        """Run a reader of the loop; what it raises is raised again where the run is waited for."""
+        try:
+            take(*arguments)
+        except BaseException as failure:
+            self.failure = failure
+        self.changed.set()
+
+    def on_exit(self, pidfd: int) -> None:
+        """QEMU has ended."""
+        asyncio.get_running_loop().remove_reader(pidfd)
+        self.exited = True
+        self.guest.process.wait()
+
+    def on_bytes(self) -> bool:
+        """The next bytes of the console; false where there are none now."""
+        try:
+            chunk = self.guest.console.recv(CHUNK)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            chunk = b""
+        if not chunk:
+            asyncio.get_running_loop().remove_reader(self.guest.console)
+            return False
+        self.last_byte = self.now()
+        if self.first_byte is None:
+            self.first_byte = self.last_byte
+        if self.console_bytes < LOG_BYTES:
+            write_all(self.log, chunk[: LOG_BYTES - self.console_bytes])
+        self.console_bytes += len(chunk)
+        self.scanner.feed(chunk)
+        if self.fatal is None and self.scanner.fatal:
+            self.fatal = self.last_byte
+        if self.marker is None and self.scanner.marker:
+            self.marker = self.last_byte
+        if self.on_console:
+            self.on_console(chunk)
+        return True
+
+    def on_errors(self) -> bool:
+        """What QEMU says about itself; only the first part is kept, all of it is read."""
+        data = read_some(self.guest.errors)
+        if data == b"":
+            asyncio.get_running_loop().remove_reader(self.guest.errors)
+        self.errors += (data or b"")[: ERRORS_BYTES - len(self.errors)]
+        return bool(data)
+
+    def on_trace(self) -> bool:
+        """The next piece of the trace."""
+        data = read_some(self.guest.trace)
+        if data == b"":
+            asyncio.get_running_loop().remove_reader(self.guest.trace)
+        self.trace += data or b""
+        if len(self.trace) > 2 * TRACE_BYTES:
+            del self.trace[:-TRACE_BYTES]
+        return bool(data)
+
+    def drain(self) -> bool:
+        """Read what is there now of the console; whether there was any.
+
+        A guest that prints faster than this reads is not followed for ever.
+        """
+        limit = time.monotonic() + 1.0
+        count = 0
+        while self.on_bytes() and time.monotonic() < limit:
+            count += 1
+        for take, fd in ((self.on_errors, self.guest.errors), (self.on_trace, self.guest.trace)):
+            while fd >= 0 and take() and time.monotonic() < limit:
+                pass
+        return count > 0
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of ``data`` now."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def read_some(fd: int) -> bytes | None:
+    """What can be read now: nothing at the end, ``None`` where there is nothing yet."""
+    try:
+        return os.read(fd, CHUNK)
+    except BlockingIOError:
+        return None

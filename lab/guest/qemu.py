@@ -1,0 +1,99 @@
+"""Starting and ending QEMU: its console, monitor and messages come over sockets that only the lab holds.
+
+No name in the file system, no port: nothing is left behind whatever ends the lab, and nobody else can connect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from lab.errors import InfrastructureError
+from lab.process import ToolMissing, die_with_parent, end_group
+
+QEMU_HINT = "sudo apt-get install --no-install-recommends qemu-system-x86"
+CONSOLE_BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Wires:
+    """QEMU's ends: what its arguments have to name. ``trace`` is -1 where nothing is traced."""
+
+    console: int
+    qmp: int
+    trace: int
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A QEMU that was started, and the lab's ends of its wires; ``started`` as of :func:`time.monotonic`."""
+
+    process: subprocess.Popen[bytes]
+    console: socket.socket
+    qmp: socket.socket
+    errors: int
+    trace: int
+    started: float
+
+
+@contextlib.contextmanager
+def started(arguments: Callable[[Wires], Sequence[str]], *, traced: bool = False) -> Iterator[Guest]:
+    """QEMU with what ``arguments`` makes of its wires; it is gone when this is left, however that happens.
+
+    Raises :class:`ToolMissing` where there is no QEMU, with the command that installs it.
+    """
+    import time
+
+    with contextlib.ExitStack() as ours:
+        with contextlib.ExitStack() as theirs:
+            console, console_end = pair(ours, theirs)
+            qmp, qmp_end = pair(ours, theirs)
+            console.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CONSOLE_BUFFER_BYTES)
+            errors, errors_end = pipe(ours, theirs)
+            trace, trace_end = pipe(ours, theirs) if traced else (-1, -1)
+            argv = list(arguments(Wires(console_end.fileno(), qmp_end.fileno(), trace_end)))
+            passed = [console_end.fileno(), qmp_end.fileno()] + ([trace_end] if traced else [])
+            began = time.monotonic()
+            process = spawn(argv, passed, errors_end)
+            ours.callback(end_group, process, 0.0)
+        yield Guest(process, console, qmp, errors, trace, began)
+
+
+def pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets, each closed by its side; the lab's does not block."""
+    one, other = socket.socketpair()
+    ours.enter_context(one)
+    theirs.enter_context(other)
+    one.setblocking(False)
+    return one, other
+
+
+def pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe's two ends, each closed by its side; the lab's does not block."""
+    read, write = os.pipe()
+    ours.callback(os.close, read)
+    theirs.callback(os.close, write)
+    os.set_blocking(read, False)
+    return read, write
+
+
+def spawn(argv: Sequence[str], passed: Sequence[int], errors: int) -> subprocess.Popen[bytes]:
+    """Start QEMU as the leader of a session: Ctrl-C reaches the lab alone, and QEMU dies when the lab does."""
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            pass_fds=passed,
+            start_new_session=True,
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - nothing in it takes a lock
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise ToolMissing(f"{argv[0]}: cannot be run ({error.strerror})", hint=QEMU_HINT) from None
+    except OSError as error:
+        raise InfrastructureError(f"{argv[0]}: cannot be started: {error.strerror}") from None

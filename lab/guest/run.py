@@ -1,0 +1,239 @@
+"""One run of one kernel on one machine, from its image to a :class:`Boot` on disk."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.console.types import Report
+from lab.errors import InfrastructureError
+from lab.guest.command import TEMPLATE, kernel_command_line, render
+from lab.guest.image import check_image
+from lab.guest.machine import Machine, available_memory, check_host_memory
+from lab.guest.qemu import Wires, started
+from lab.guest.types import Boot, Outcome
+from lab.paths import Paths, data_folder
+
+if TYPE_CHECKING:
+    from lab.guest.follow import Seen
+
+KVM_TROUBLE = re.compile(
+    r"KVM internal error|failed to initialize kvm|kvm run failed|kvm_\w+|MSR 0x|KVM kernel module", re.I
+)
+"""What QEMU says when the accelerator breaks (accel/kvm/kvm-all.c, target/i386/kvm/kvm.c), other than warnings."""
+NOISE = re.compile(r"warning: |terminating on signal|^\s*$")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is to be run. ``append`` is the whole kernel command line."""
+
+    image: Path
+    machine: Machine
+    initramfs: Path | None
+    accel: str
+    append: str
+    deadline: float
+    template: Path
+    vmlinux: Path | None = None
+    wait_for_exit: bool = False
+    qemu: str = ""
+
+
+def boot(
+    image: Path,
+    machine: Machine,
+    *,
+    initramfs: Path,
+    accel: str,
+    paths: Paths,
+    append: str = "",
+    deadline: float = 60.0,
+    on_console: Callable[[bytes], None] | None = None,
+    vmlinux: Path | None = None,
+    wait_for_exit: bool = False,
+    qemu: str = "",
+    explain: bool = True,
+) -> Boot:
+    """Boot ``image`` on ``machine`` and watch it until the verdict is sure, at most ``deadline`` seconds.
+
+    ``accel`` is ``tcg`` or ``kvm`` (see :func:`lab.guest.accel.choose`); ``append`` goes on the kernel's command line
+    after the lab's and the machine's words; ``on_console`` gets each piece of the console as it comes. ``vmlinux``
+    names functions where a guest hangs or dies without a word. With ``wait_for_exit`` the guest is not ended at the
+    marker but ends by itself, after its ``/lab/run``. ``qemu`` is another QEMU than the one on PATH. A guest that
+    died without a word is started again and traced, unless ``explain`` is false.
+
+    Console, arguments and result are in the boot's folder before this returns. Whatever the kernel does is a result;
+    raised are :class:`UserError` (not a kernel, a machine that cannot be) and :class:`InfrastructureError` (no QEMU,
+    no memory, a full disk). On Ctrl-C the guest is gone and the folder says so.
+    """
+    check_image(image)
+    check_host_memory(machine, available_memory())
+    line = kernel_command_line(machine, append)
+    ask = Ask(image, machine, initramfs, accel, line, deadline, data_folder("qemu") / TEMPLATE, vmlinux,
+              wait_for_exit, qemu)  # fmt: skip
+    folder = make_folder(paths)
+    try:
+        seen = run(ask, folder / "console.log", on_console)
+    except KeyboardInterrupt:
+        save(interrupted(ask, folder))
+        raise
+    result = conclude(ask, seen, folder)
+    if explain and is_silent(result):
+        from lab.guest.silent import explain_boot
+
+        result = explain_boot(result, ask)
+    save(result)
+    return result
+
+
+def run(ask: Ask, console: Path, on_console: Callable[[bytes], None] | None) -> Seen:
+    """Start QEMU for ``ask``, follow it, end it."""
+    log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        with started(lambda wires: arguments(ask, wires)) as guest:
+            from lab.guest.follow import follow
+
+            return follow(guest, log=log, deadline=ask.deadline, on_console=on_console, wait_for_exit=ask.wait_for_exit)
+    finally:
+        os.close(log)
+
+
+def arguments(ask: Ask, wires: Wires | None = None, trace: tuple[str, ...] = ()) -> list[str]:
+    """QEMU's arguments: with ``wires`` as the lab runs it, without as a person would, the console on the terminal."""
+    from lab.guest.command import QEMU
+
+    return render(
+        ask.machine,
+        image=ask.image,
+        initrd=ask.initramfs,
+        append=ask.append,
+        accel=ask.accel,
+        template=ask.template,
+        console=f"socket,fd={wires.console}" if wires else "stdio,signal=off",
+        qmp=f"socket,fd={wires.qmp}" if wires else "",
+        trace=trace,
+        qemu=ask.qemu or QEMU,
+    )
+
+
+def make_folder(paths: Paths) -> Path:
+    """A new folder below ``paths.boots``, named so that names sort by time."""
+    folder = paths.boots / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise InfrastructureError(f"{folder}: cannot be made: {error.strerror}") from None
+    return folder
+
+
+def conclude(ask: Ask, seen: Seen, folder: Path) -> Boot:
+    """What was seen, as a result."""
+    from lab.guest.follow import LOG_BYTES
+
+    report = seen.scanner.close()
+    outcome = corrected(seen, ask.accel)
+    notes = []
+    if seen.console_bytes > LOG_BYTES:
+        notes.append(f"the guest printed {seen.console_bytes >> 20} MiB; console.log ends after {LOG_BYTES >> 20} MiB")
+    if seen.registers:
+        from lab.guest.where import where_cpus_are
+
+        notes += where_cpus_are(seen.registers, ask.vmlinux)
+    if seen.errors.strip():
+        notes.append(f"QEMU: {first_line(seen.errors)}")
+    return Boot(
+        outcome=outcome,
+        detail=describe(outcome, seen, report, ask),
+        report=report,
+        machine=ask.machine.name,
+        nodes=ask.machine.visible_nodes,
+        accel=ask.accel,
+        argv=tuple(arguments(ask)),
+        folder=folder,
+        console=folder / "console.log",
+        seconds=round(seen.seconds, 4),
+        first_byte_seconds=seen.first_byte,
+        marker_seconds=seen.marker,
+        notes=tuple(notes),
+    )
+
+
+def corrected(seen: Seen, accel: str) -> Outcome:
+    """The outcome, where QEMU's own words show that the accelerator broke and not QEMU or the kernel."""
+    if not accel.startswith("kvm") or seen.outcome not in ("qemu", "died", "hang"):
+        return seen.outcome
+    said = "\n".join(line for line in seen.errors.splitlines() if not NOISE.search(line))
+    return "accelerator" if KVM_TROUBLE.search(said) else seen.outcome
+
+
+def describe(outcome: Outcome, seen: Seen, report: Report, ask: Ask) -> str:
+    """In a sentence, what ended the run."""
+    stage = report.stage or "nothing on the console"
+    if outcome == "userspace":
+        marker = report.marker
+        seen_there = f"{marker.get('nodes', '?')} node(s), {marker.get('cpus', '?')} CPU(s)" if marker else "no marker"
+        return f"user space ran: {seen_there}"
+    if outcome == "died":
+        return f"{how_it_died(seen, report)} (stage {stage})"
+    said = first_line(seen.errors)
+    status = seen.status
+    how = f"signal {-status}" if status is not None and status < 0 else f"status {status}"
+    return {
+        "hang": f"no marker from user space within {ask.deadline:g} s (stage {stage})",
+        "accelerator": f"the accelerator {ask.accel} broke: {said or 'QEMU stopped the guest with an internal error'}",
+        "qemu": f"QEMU ended by itself with {how}{': ' if said else ''}{said}",
+    }.get(outcome, "the run was ended from outside")
+
+
+def how_it_died(seen: Seen, report: Report) -> str:
+    """What the kernel said last, or else what the machine did."""
+    if report.first is not None and report.first.fatal:
+        return report.first.title
+    if seen.sight.shutdown == "guest-shutdown":
+        return "the guest powered itself off before user space"
+    return "the guest reset itself before user space"
+
+
+def first_line(text: str) -> str:
+    """The first line of QEMU's messages that is more than a warning, without what comes before its own words."""
+    lines = [line.strip() for line in text.splitlines()]
+    line = next((line for line in lines if not NOISE.search(line)), next(iter(lines), ""))
+    return re.sub(r"^\S*qemu-system-\S+?: ", "", line)[:400]
+
+
+def is_silent(result: Boot) -> bool:
+    """Whether the guest ended without the kernel having said what happened, before it even named itself."""
+    early = result.report.stage in ("", "firmware", "decompress")
+    return result.outcome in ("died", "hang") and early and not result.report.findings
+
+
+def interrupted(ask: Ask, folder: Path) -> Boot:
+    """What is kept of a run that Ctrl-C ended."""
+    return Boot(
+        outcome="interrupted",
+        detail="the run was ended from outside",
+        report=Report(),
+        machine=ask.machine.name,
+        nodes=ask.machine.visible_nodes,
+        accel=ask.accel,
+        argv=tuple(arguments(ask)),
+        folder=folder,
+        console=folder / "console.log",
+        seconds=0.0,
+    )
+
+
+def save(result: Boot) -> None:
+    """Put ``boot.json`` beside the console."""
+    import msgspec
+
+    from lab.files import write_atomic
+
+    write_atomic(result.folder / "boot.json", msgspec.json.encode(result, enc_hook=str))
