@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lab.cli.common import BOOT, BUILD, TREE, Wishes, emit, output_options, wishes, working
+from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
 
 
 @click.command()
@@ -24,11 +24,9 @@ def bisect(*, case: str, wishes: Wishes, as_json: bool) -> int:
     lab bisect early-policy --json | jq .first_bad
     """
     from lab.bisect.run import bisect as search
-    from lab.case import load_case
     from lab.line import prepare
-    from lab.paths import data_folder
 
-    wanted = load_case(case, data_folder("patches"))
+    wanted = chosen_case(case, wishes)
     with working(wishes, quiet=as_json) as setup:
         line = prepare(wanted, setup)
         if as_json:

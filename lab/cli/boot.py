@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.common import BOOT, BUILD, TREE, Wishes, emit, output_options, wishes, working
+from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
 
 if TYPE_CHECKING:
+    from lab.case import Case
     from lab.kernel.types import BuildFailure
     from lab.line import Setup, Target
 
@@ -24,7 +25,6 @@ DEFAULT_MACHINE = "two-nodes"
 )
 @click.option("--at", type=click.IntRange(0), metavar="N", help="The point of CASE; default: the series' end.")
 @click.option("--with-fix", is_flag=True, help="CASE's series plus its fix.")
-@click.option("--machine", help="A machine of qemu/ or a TOML file; default: CASE's, or two-nodes.")
 @click.option("--append", default="", metavar="WORDS", help="More words for the kernel's command line.")
 @click.option("--live", is_flag=True, help="Show the console while the guest runs.")
 @click.option("--shell", is_flag=True, help="A shell in the guest; Ctrl-] ends it.")
@@ -36,7 +36,6 @@ def boot(
     kernel: Path | None,
     at: int | None,
     with_fix: bool,
-    machine: str | None,
     append: str,
     live: bool,
     shell: bool,
@@ -61,9 +60,9 @@ def boot(
 
     with working(wishes, quiet=as_json or live or shell) as setup:
         if kernel:
-            target: Target | BuildFailure = of_image(kernel, machine, append)
+            target: Target | BuildFailure = of_image(kernel, wishes.machine, append)
         else:
-            target = of_case(str(case), setup, at=at, with_fix=with_fix, machine=machine, append=append)
+            target = of_case(chosen_case(str(case), wishes), setup, at=at, with_fix=with_fix, append=append)
         if not isinstance(target, Target):
             return tell_failure(target, as_json=as_json)
         if shell:
@@ -90,20 +89,14 @@ def of_image(image: Path, machine: str | None, append: str) -> Target:
     return Target(image, load_machine(machine or DEFAULT_MACHINE, data_folder("qemu")), append)
 
 
-def of_case(
-    name: str, setup: Setup, *, at: int | None, with_fix: bool, machine: str | None, append: str
-) -> Target | BuildFailure:
+def of_case(case: Case, setup: Setup, *, at: int | None, with_fix: bool, append: str) -> Target | BuildFailure:
     """A point of a case, built where it has to be."""
     from dataclasses import replace
 
-    from lab.case import load_case
     from lab.kernel.types import Kernel
     from lab.line import kernel_of, point_at, prepare, target_of
-    from lab.paths import data_folder
 
-    case = load_case(name, data_folder("patches"))
-    case = replace(case, machine=machine or case.machine, append=f"{case.append} {append}".strip())
-    line = prepare(case, setup)
+    line = prepare(replace(case, append=f"{case.append} {append}".strip()), setup)
     index = at if at is not None else line.fix_end if with_fix else line.series_end
     kernel = kernel_of(line, point_at(line, index), setup)
     return target_of(line, kernel) if isinstance(kernel, Kernel) else kernel

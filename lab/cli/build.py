@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lab.cli.common import BUILD, TREE, Wishes, emit, output_options, wishes, working
+from lab.cli.common import BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
 
 
 @click.command()
@@ -22,13 +22,11 @@ def build(*, case: str, at: int | None, with_fix: bool, wishes: Wishes, as_json:
     lab build early-policy
     lab build early-policy --at 0 --json | jq -r .kernel.image
     """
-    from lab.case import load_case
     from lab.kernel.types import Kernel
     from lab.line import kernel_of, point_at, prepare
-    from lab.paths import data_folder
     from lab.verdict import EXIT_CODES
 
-    wanted = load_case(case, data_folder("patches"))
+    wanted = chosen_case(case, wishes)
     with working(wishes, quiet=as_json) as setup:
         line = prepare(wanted, setup)
         index = at if at is not None else line.fix_end if with_fix else line.series_end

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from lab.cli.common import BOOT, BUILD, TREE_HERE, Wishes, emit, output_options, wishes, working
+from lab.cli.common import BOOT, BUILD, TREE_HERE, Wishes, chosen_case, emit, output_options, wishes, working
 
 
 @click.command()
@@ -22,11 +22,9 @@ def check(*, case: str, wishes: Wishes, as_json: bool) -> int:
     cd ~/src/linux && git bisect start BAD GOOD
     git bisect run lab check early-policy
     """
-    from lab.case import load_case
     from lab.line import prepare, probe
-    from lab.paths import data_folder
 
-    wanted = replace(load_case(case, data_folder("patches")), base="HEAD", patches=(), fix=())
+    wanted = replace(chosen_case(case, wishes), base="HEAD", patches=(), fix=())
     with working(wishes, quiet=as_json) as setup:
         result = probe(prepare(wanted, setup), 0, setup)
     if as_json:

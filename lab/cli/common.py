@@ -6,13 +6,14 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from lab.case import Case
     from lab.line import Setup
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,6 +36,8 @@ class Wishes:
     jobs: int | None = None
     accel: str | None = None
     timeout: float = 60.0
+    kconfig: str | None = None
+    machine: str | None = None
 
 
 TREE = click.option(
@@ -49,10 +52,12 @@ TREE_HERE = click.option(
     help="The kernel tree to judge; default: this folder. Its HEAD is what counts.",
 )
 BUILD = (
+    click.option("--kconfig", metavar="NAME", help="Another kconfig of kconfigs/, or a file, than the case's own."),
     click.option("--cc", metavar="COMPILER", help="The compiler, such as gcc-11."),
     click.option("--jobs", "-j", type=click.IntRange(1, 4096), help="Compile jobs; default: one a core."),
 )
 BOOT = (
+    click.option("--machine", metavar="NAME", help="Another machine of qemu/, or a TOML file, than the case's own."),
     click.option("--accel", type=ACCELERATORS, help="QEMU's accelerator; auto proves KVM before it trusts it."),
     click.option(
         "--timeout",
@@ -82,6 +87,20 @@ def wishes(*options: Callable[[F], F]) -> Callable[[Callable[..., int]], Callabl
 
 
 WISH_NAMES = frozenset(Wishes.__dataclass_fields__)
+
+
+def chosen_case(name: str, wishes: Wishes) -> Case:
+    """Case ``name`` with the kconfig and machine that were wished for.
+
+    Who chooses another kconfig wants to see what it does, so the case's required symbols don't stop it.
+    """
+    from lab.case import load_case
+    from lab.paths import data_folder
+
+    case = load_case(name, data_folder("patches"))
+    if wishes.kconfig:
+        case = replace(case, kconfig=wishes.kconfig, require=())
+    return replace(case, machine=wishes.machine) if wishes.machine else case
 
 
 @contextmanager

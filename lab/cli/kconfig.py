@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.common import BUILD, TREE, Wishes, emit, output_options, wishes, working
+from lab.cli.common import BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
 
 
 @click.group()
@@ -30,12 +30,10 @@ def render(*, case: str, at: int | None, output: Path | None, wishes: Wishes, as
     lab kconfig render early-policy > .config
     lab kconfig render early-policy --json | jq .unmet
     """
-    from lab.case import load_case
     from lab.line import kconfig_of, point_at, prepare
-    from lab.paths import data_folder
     from lab.report.plain import one_line
 
-    wanted = load_case(case, data_folder("patches"))
+    wanted = chosen_case(case, wishes)
     with working(wishes, quiet=as_json) as setup:
         line = prepare(wanted, setup)
         point = point_at(line, line.series_end if at is None else at)

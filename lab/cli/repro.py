@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lab.cli.common import BOOT, BUILD, TREE, Wishes, emit, output_options, wishes, working
+from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
 
 
 def parse_points(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...]:
@@ -43,14 +43,12 @@ def repro(*, case: str, at: tuple[int, ...], with_fix: bool, wishes: Wishes, as_
     lab repro early-policy --with-fix --json
     lab repro ./my-series --tree ~/src/linux
     """
-    from lab.case import load_case
     from lab.line import prepare
-    from lab.paths import data_folder
     from lab.repro import plan, reproduce
 
     if at and with_fix:
         raise click.UsageError("--at and --with-fix exclude each other: --at can name the fix's point itself")
-    wanted = load_case(case, data_folder("patches"))
+    wanted = chosen_case(case, wishes)
     if with_fix and not wanted.fix:
         raise click.UsageError(f"{wanted.name} has no fix: its series.toml names none")
     with working(wishes, quiet=as_json) as setup:

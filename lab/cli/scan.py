@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
 from lab.cli.common import emit, output_options
+
+if TYPE_CHECKING:
+    from lab.console.types import Report
 
 
 @click.command()
@@ -24,12 +30,11 @@ def scan(logs: tuple[str, ...], signature: str, as_json: bool) -> int:
     """
     from lab.case import Expect
     from lab.console.report import report_json
-    from lab.console.scanner import scan_log
     from lab.verdict import judge_report
 
     codes = []
     for log in logs:
-        report = scan_log(log)
+        report = read(log)
         verdict = judge_report(report, Expect(signature=signature))
         codes.append(verdict.exit_code)
         if as_json:
@@ -40,3 +45,14 @@ def scan(logs: tuple[str, ...], signature: str, as_json: bool) -> int:
             stages = "  ".join(stage.name for stage in report.stages)
             show_findings(log, report.findings, stages, verdict)
     return next((code for code in (1, 125) if code in codes), 0)
+
+
+def read(log: str) -> Report:
+    """The report of one log; a log that can't be read is the user's to mend."""
+    from lab.console.scanner import scan_file
+    from lab.errors import UserError
+
+    try:
+        return scan_file(sys.stdin.fileno() if log == "-" else log)
+    except OSError as error:
+        raise UserError(f"{log}: {error.strerror or error}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lab.cli.common import BOOT, BUILD, TREE, Wishes, emit, output_options, wishes, working
+from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
 
 
 @click.group()
@@ -25,12 +25,10 @@ def check(*, case: str, wishes: Wishes, as_json: bool) -> int:
     lab series check early-policy
     lab series check early-policy --json | jq '.points[] | select(.image_changed == false)'
     """
-    from lab.case import load_case
     from lab.line import prepare
-    from lab.paths import data_folder
     from lab.series_check import check_series
 
-    wanted = load_case(case, data_folder("patches"))
+    wanted = chosen_case(case, wishes)
     with working(wishes, quiet=as_json) as setup:
         line = prepare(wanted, setup)
         if as_json:
