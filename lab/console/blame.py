@@ -17,6 +17,7 @@ def _names(family: str) -> re.Pattern[str]:
     tables: dict[str, Sequence[str]] = {
         "helper": helpers.HELPERS,
         "waiter": helpers.HELPERS + helpers.WAITERS,
+        "spinner": helpers.SPINNERS,
         "interrupt": helpers.HELPERS + helpers.INTERRUPTS,
         "anchor": helpers.ANCHORS,
     }

@@ -107,7 +107,7 @@ def _found(rule: Rule, lines: Sequence[Numbered]) -> str:
                 found := search(line.text)
             ):
                 name = plain(found["func"])
-                if pattern.startswith(r"\b") or not is_helper(name):
+                if not is_helper(name, "spinner" if "at:" in pattern else "helper"):
                     return name
     return ""
 
@@ -163,10 +163,12 @@ def build(report: Open, time: float | None = None) -> Finding:
         function = plain(groups.get("func", "")) or (function if "{func}" in title else "")
     values = {key: steady(value) if key == "text" else plain(value) for key, value in groups.items()}
     values["func"] = function or (groups.get("func", "") if rule.blame == "none" else "") or NOWHERE
+    if values.get("func2"):
+        values["func"], values["func2"] = sorted((values["func"], values["func2"]))
     values["caller"] = blamed(chain, after=function) or NOWHERE
     values.setdefault("access", "")
     made = " ".join(title.format_map(values).split())
-    parts = sorted({values["func"], values["func2"]}) if values.get("func2") else [function]
+    parts = [values["func"], values["func2"]] if values.get("func2") else [function]
     shown = values.get("text") or " ".join(filter(None, (values.get("what"), values.get("access"))))
     where = groups.get("where", "") or groups.get("where2", "")
     file, _, number = where.rpartition(":")

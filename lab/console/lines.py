@@ -1,8 +1,8 @@
 """From the raw bytes of one console line to its text: prefixes, escapes and quoting taken off, the kernel's time kept.
 
-Formats: the kernel's ``print_prefix()`` (kernel/printk/printk.c: ``<level>``, ``[seconds.micros]``, ``[ T12]`` and ``[ C0]`` of
-PRINTK_CALLER), ``/dev/kmsg`` (Documentation/ABI/testing/dev-kmsg), ``dmesg`` (-T, -d, -x, --time-format iso), BSD and RFC 5424
-syslog, journalctl, vendors' variants of the kernel's prefix, and quoting as mail clients do it.
+Formats: the kernel's ``print_prefix()`` (kernel/printk/printk.c: ``<level>``, ``[seconds.micros]``, ``[ T12]`` and
+``[ C0]`` of PRINTK_CALLER), ``/dev/kmsg`` (Documentation/ABI/testing/dev-kmsg), ``dmesg`` (-T, -d, -x, --time-format
+iso), BSD and RFC 5424 syslog, journalctl, vendors' variants of the kernel's prefix, and quoting as mail clients do it.
 """
 
 from __future__ import annotations
@@ -27,34 +27,41 @@ class Text(NamedTuple):
 def _escapes() -> re.Pattern[str]:
     """ANSI sequences (CSI, OSC, two-byte escapes) and every control character but tab."""
     return re.compile(
-        r"\x1b\[[0-9;?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_0-9=>]?|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
+        r"\x1b\[[0-9;?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_0-9=>]?"
+        r"|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
     )
 
 
 _STAMP = r"\[\s*(?P<time>\d{1,9}\.\d{3,9})(?:@\d+|\s*<\s*\d+\.\d+>)?\]"
 
 
+_DATE = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d| UTC)?"
+_DAY = r"[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
+_LEVEL = r"(?:emerg|alert|crit|err|warn|warning|notice|info|debug)"
+_SPEAKER = r"(?:kernel|klogd)(?:\[\d+\])?:"
+_PREFIXES = (
+    _STAMP,  # [    0.000000], [12.34@1] (Android), [ 0.1 <    0.0>] (dmesg -d)
+    r"\[\s*(?P<caller>[TC]\d+)\]",  # PRINTK_CALLER
+    r"\(\d\)\[\d+:[^\]]{1,32}\]",  # MediaTek: (3)[1234:comm]
+    r"\[pid:\d+,cpu\d+,[^\]]{1,32}\]",  # HiSilicon
+    r"<\d{1,3}>(?:\d (?=\d{4}-))?",  # <6>, RFC 5424's <6>1
+    r"\d{1,3},\d+,(?P<micros>\d+),[-cf+](?:,[^;]{0,80})?;",  # /dev/kmsg, netconsole
+    r"\[?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d(?: [A-Z]{2,5})? \d{4}\]?",  # dmesg -T
+    rf"{_DAY}(?: \S{{1,255}})?? {_SPEAKER}",  # BSD syslog, journalctl
+    rf"{_DAY} \S{{1,255}} (?=\[\s*\d+\.\d|\d{{1,3}},\d+,\d+,[-cf+])",
+    rf"\[?{_DATE}\]?:?(?: \S{{1,255}} {_SPEAKER})?",
+    rf"\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?=[ \]])(?: \S{{1,64}} {_SPEAKER})?",
+    rf"(?:kern|user|daemon) *:{_LEVEL} *:",  # dmesg -x
+    rf"kern\.{_LEVEL} kernel:",
+    r"kernel:(?=\s*\[)",
+    r"[>|](?= |>|\[|$)",  # quoted mail
+)
+
+
 @cache
 def _prefix() -> re.Pattern[str]:
     """One prefix; matched again and again until none is left."""
-    return re.compile(
-        r"\s*(?:"
-        + _STAMP  # [    0.000000], [12.34@1] (Android), [ 0.1 <    0.0>] (dmesg -d)
-        + r"|\[\s*(?P<caller>[TC]\d+)\]"  # PRINTK_CALLER
-        r"|\(\d\)\[\d+:[^\]]{1,32}\]"  # MediaTek: (3)[1234:comm]
-        r"|<\d{1,3}>(?:\d (?=\d{4}-))?"  # <6>, RFC 5424's <6>1
-        r"|\d{1,3},\d+,(?P<micros>\d+),[-cf+](?:,[^;]{0,80})?;"  # /dev/kmsg
-        r"|\[?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d(?: [A-Z]{2,5})? \d{4}\]?"  # dmesg -T
-        r"|[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?(?: \S{1,255})?? (?:kernel|klogd)(?:\[\d+\])?:"  # syslog
-        r"|[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \S{1,255} (?=\[\s*\d+\.\d)"
-        r"|\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d| UTC)?\]?:?(?: \S{1,255} (?:kernel|klogd)(?:\[\d+\])?:)?"
-        r"|\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?=[ \]])(?: \S{1,64} kernel:)?"
-        r"|(?:kern|user|daemon) *:(?:emerg|alert|crit|err|warn|notice|info|debug) *:"  # dmesg -x
-        r"|kern\.(?:emerg|alert|crit|err|warn|warning|notice|info|debug) kernel:"
-        r"|kernel:(?=\s*\[)"
-        r"|[>|](?= |>|\[|$)"  # quoted mail
-        r")"
-    )
+    return re.compile(r"\s*(?:" + "|".join(_PREFIXES) + ")")
 
 
 def decode(raw: bytes) -> str:

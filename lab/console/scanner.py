@@ -196,6 +196,9 @@ class Scanner:
         if current and rule.role in ("part", "prelude") and self._belongs(current, rule):
             self._continue(line, caller)
             return
+        if current and current.rule == rule and not current.traced and len(current.lines) < 4:
+            self._continue(line, caller)
+            return
         if current:
             if current.rule.fatal and rule.fatal and rule.role == "start" and not current.traced:
                 current.flags = (*current.flags, "nested")
