@@ -32,6 +32,8 @@ TRACE_BYTES = 4 << 20
 CONNECT_SECONDS = 30.0
 """QEMU answers within 0.1 s; with memory that is allocated in advance it takes longer."""
 ASK_SECONDS = 2.0
+GONE = (QMPError, EOFError, OSError, TimeoutError)
+"""What a monitor raises that went away, or does not answer, in the middle of anything."""
 EVENTS = ("SHUTDOWN", "STOP", "GUEST_PANICKED")
 
 
@@ -143,8 +145,9 @@ class Run:
             seconds = self.now()
             await self.end(decision.outcome in ("hang", "accelerator"))
             self.drain()
-            if self.shutdown:  # the marker may have been among the last bytes
-                decision = decide(self.sight())
+            late = self.marker is not None and self.fatal is None
+            if decision.outcome == "died" and late:  # it was among the last bytes
+                decision = Decision("userspace")
         finally:
             os.close(pidfd)
         assert decision.outcome  # noqa: S101 - watch() ends with one
@@ -171,19 +174,21 @@ class Run:
         try:
             await asyncio.wait_for(self.client.connect(self.guest.qmp), CONNECT_SECONDS)
             await asyncio.wait_for(self.client.execute("cont"), CONNECT_SECONDS)
-        except TimeoutError:
-            raise InfrastructureError(f"QEMU's monitor did not answer within {CONNECT_SECONDS:g} s") from None
-        except (QMPError, OSError, EOFError):
-            await asyncio.wait_for(self.wait_exit(), CONNECT_SECONDS)
+        except GONE:
+            try:
+                await asyncio.wait_for(self.wait_exit(), ASK_SECONDS)
+            except TimeoutError:
+                raise InfrastructureError(f"QEMU's monitor does not answer: {self.said()}") from None
 
     async def listen(self, listener: EventListener) -> None:
         """Take the monitor's events as they come."""
         async for event in listener:
             if event["event"] == "SHUTDOWN":
-                self.shutdown = str(event["data"].get("reason", "unknown"))
+                data: Any = event["data"]
+                self.shutdown = str(data.get("reason", "unknown"))
             elif event["event"] == "STOP" and not self.shutdown:
                 status: Any = None
-                with contextlib.suppress(QMPError, EOFError):
+                with contextlib.suppress(*GONE):
                     status = await self.client.execute("query-status")
                 self.broken = isinstance(status, dict) and status.get("status") == "internal-error"
             self.changed.set()
@@ -215,7 +220,7 @@ class Run:
 
     async def ask(self, command: str) -> str:
         """The monitor's answer to a command for people, or nothing where it does not come."""
-        with contextlib.suppress(QMPError, EOFError, TimeoutError):
+        with contextlib.suppress(*GONE):
             arguments: dict[str, object] = {"command-line": command}
             answer = self.client.execute("human-monitor-command", arguments)
             return str(await asyncio.wait_for(answer, ASK_SECONDS))
@@ -224,7 +229,7 @@ class Run:
     async def end(self, stuck: bool) -> None:
         """End QEMU: by its monitor, or with a signal where that does not work."""
         if not self.exited and not stuck:
-            with contextlib.suppress(QMPError, EOFError, TimeoutError):
+            with contextlib.suppress(*GONE):
                 await asyncio.wait_for(self.client.execute("quit"), ASK_SECONDS)
                 await asyncio.wait_for(self.wait_exit(), ASK_SECONDS)
         if not self.exited:
@@ -232,7 +237,7 @@ class Run:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.wait_exit(), ASK_SECONDS)
         self.events.cancel()
-        with contextlib.suppress(QMPError, EOFError, TimeoutError):
+        with contextlib.suppress(*GONE):
             await asyncio.wait_for(self.client.disconnect(), ASK_SECONDS)
 
     async def wait_exit(self) -> None:
@@ -240,6 +245,10 @@ class Run:
         while not self.exited:
             self.changed.clear()
             await self.changed.wait()
+
+    def said(self) -> str:
+        """What QEMU printed about itself."""
+        return self.errors.decode(errors="replace").strip()[:400] or "QEMU says nothing"
 
     def reading(self, take: Callable[..., object], *arguments: object) -> None:
         """Run a reader of the loop; what it raises is raised again where the run is waited for."""

@@ -51,7 +51,7 @@ def check_elf(image: Path) -> ImageKind:
                 raise UserError(f"{image}: an ELF file for {elf['e_machine']}, not for x86-64")
             segments = (segment for segment in elf.iter_segments("PT_NOTE") if isinstance(segment, NoteSegment))
             notes = (note for segment in segments for note in segment.iter_notes())
-            if any(note["n_name"] == "Xen" and note["n_type"] == XEN_ELFNOTE_PHYS32_ENTRY for note in notes):
+            if any(note["n_name"] == "Xen" and str(note["n_type"]) == str(XEN_ELFNOTE_PHYS32_ENTRY) for note in notes):
                 return "vmlinux"
     except (ELFError, ValueError, KeyError, struct.error, OSError):
         raise UserError(f"{image}: a damaged ELF file") from None
