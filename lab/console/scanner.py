@@ -7,7 +7,6 @@ at ``REPORT_LINES`` lines, and of findings at most ``FINDINGS`` are kept. Nothin
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from lab.console import finding as judge
 from lab.console import lines
@@ -20,7 +19,7 @@ from lab.console.stages import BOOT_SIGNS, MARKER, STAGES, last_initcall, marker
 from lab.console.types import STAGES as ORDER
 from lab.console.types import Finding, Marker, Report, Stage, StageName
 
-BLOCK = 1 << 20
+BLOCK = 1 << 19
 CARRY = 1 << 16
 TAIL = 1 << 14
 REPORT_LINES = 600
@@ -83,21 +82,39 @@ class Scanner:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the console."""
-        data = self._carry + chunk if self._carry else bytes(chunk)
-        end = data.rfind(b"\n") + 1
-        if len(data) - end >= CARRY:
-            end = len(data)
-        if not end:
-            self._carry = data
-            return
-        self._carry = data[end:]
-        self._block(data[:end] if self._carry else data)
-        self._tail = data[max(0, end - TAIL) : end] if end >= TAIL else (self._tail + data[:end])[-TAIL:]
+        for at in range(0, len(chunk), BLOCK):
+            piece = self._carry + chunk[at : at + BLOCK]
+            end = self._take(piece, len(piece))
+            self._carry = piece[end:]
+
+    def read(self, descriptor: int) -> None:
+        """Take all that a file descriptor gives until its end, without copying it. ``OSError`` where it can't be read."""
+        buffer = bytearray(CARRY + BLOCK)
+        kept = len(self._carry)
+        buffer[:kept] = self._carry
+        with memoryview(buffer) as view:
+            while got := os.readv(descriptor, [view[kept : kept + BLOCK]]):
+                size = kept + got
+                end = self._take(buffer, size)
+                kept = size - end
+                view[:kept] = view[end:size]
+            self._carry = bytes(view[:kept])
+
+    def _take(self, data: bytes | bytearray, size: int) -> int:
+        """Read the whole lines of ``data[:size]``; how many bytes that were. A line that grows too long is cut."""
+        end = data.rfind(b"\n", 0, size) + 1
+        if size - end >= CARRY:
+            end = size
+        if end:
+            self._block(data, end)
+            tail = bytes(data[max(0, end - TAIL) : end])
+            self._tail = tail if len(tail) == TAIL else (self._tail + tail)[-TAIL:]
+        return end
 
     def close(self) -> Report:
         """End of the console: everything that was found."""
         if self._carry:
-            self._block(self._carry)
+            self._block(self._carry, len(self._carry))
             self._tail = (self._tail + self._carry)[-TAIL:]
             self._lines += 1
             self._carry = b""
@@ -116,29 +133,39 @@ class Scanner:
             last_initcall=last_initcall(tail),
         )
 
-    def _block(self, block: bytes) -> None:
+    def _block(self, block: bytes | bytearray, size: int) -> None:
         """Whole lines (or a piece of one that is too long): from hit to hit, line by line inside a report."""
         counted = position = index = 0
-        hits = self._search.hits(block)
-        size = len(block)
+        hits = self._search.hits(block, size)
         while position < size:
             while index < len(hits) and hits[index].at < position:
                 index += 1
             if not self._open:
+                while index < len(hits) and self._known(hits[index].needle):
+                    index += 1
                 if index == len(hits):
                     break
                 position = block.rfind(b"\n", position, hits[index].at) + 1 or position
-            end = block.find(b"\n", position) + 1 or size
+            end = block.find(b"\n", position, size) + 1 or size
             upto = index
             while upto < len(hits) and hits[upto].at < end:
                 upto += 1
             self._lines += block.count(b"\n", counted, end)
             counted = end
             number = self._lines + (block[end - 1] != 10)
-            self._raw(number, block[position : min(end, position + lines.LIMIT)], hits[index:upto])
+            self._raw(number, bytes(block[position : min(end, position + lines.LIMIT)]), hits[index:upto])
             index = upto
             position = end
-        self._lines += block.count(b"\n", counted)
+        self._lines += block.count(b"\n", counted, size)
+
+    def _known(self, needle: int) -> bool:
+        """Whether a needle says nothing new, so that its line need not be looked at: one more boot, after one that
+        ended as it should."""
+        sign = table().coarse[needle]
+        if sign not in BOOT_SIGNS or not self._boots.get(sign) or not self._told():
+            return False
+        self._boots[sign] += 1
+        return True
 
     def _raw(self, number: int, raw: bytes, hits: list[Hit]) -> None:
         """One line as it came, with the needles that stand in it."""
@@ -146,12 +173,13 @@ class Scanner:
         for piece in pieces:
             text, time, caller = lines.clean(piece)
             rules: dict[int, Rule] = {}
-            for hit in hits:
-                needle = table().needles[hit.needle]
-                if len(pieces) == 1 or needle in piece:
-                    if not (found := table().rules[hit.needle]):
-                        self._stage(number, needle, text, time)
-                    rules.update(found)
+            if hits:
+                known = table()
+                for needle, found in zip(known.needles, known.rules, strict=True):
+                    if needle in piece:
+                        rules.update(found)
+                        if needle in known.extra:
+                            self._stage(number, needle, text, time)
             self._line(Numbered(number, text, len(pieces) > 1), time, caller, rules)
 
     def _line(self, line: Numbered, time: float | None, caller: str, rules: dict[int, Rule]) -> None:
@@ -288,15 +316,18 @@ class Scanner:
         if name := STAGES.get(needle):
             self._stages.setdefault(name, Stage(name, number, time))
             if needle not in BOOT_SIGNS:
-                self._search.muted.add(table().needles.index(needle))
+                self._search.muted.add(table().coarse.index(needle))
         if not self._release and needle == b"Linux version ":
             self._release = release(text)
+
+    def _told(self) -> bool:
+        """Whether something said why the machine would begin anew."""
+        return self._fatal is not None or "shutdown" in self._stages or any(r.rule.fatal for r in self._open.values())
 
     def _again(self, number: int, needle: bytes, text: str, time: float | None) -> None:
         """A boot began anew: silently, if nothing before it told why."""
         lived = "init" in self._stages or "userspace" in self._stages
-        told = self._fatal or self.fatal or "shutdown" in self._stages
-        if not told and (lived or self._boots[needle] > 2 or needle != b"Linux version "):
+        if not self._told() and (lived or self._boots[needle] > 2 or needle != b"Linux version "):
             self._findings.append(_reboot(number, text, time))
             self._fatal = self._findings[-1]
 
@@ -318,10 +349,9 @@ def _reboot(number: int, text: str, time: float | None) -> Finding:
 def scan_file(source: str | os.PathLike[str] | int) -> Report:
     """Read a whole console from a path or a file descriptor. ``OSError`` where it can't be read."""
     scanner = Scanner()
-    descriptor = source if isinstance(source, int) else os.open(Path(source), os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = source if isinstance(source, int) else os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        while chunk := os.read(descriptor, BLOCK):
-            scanner.feed(chunk)
+        scanner.read(descriptor)
     finally:
         if not isinstance(source, int):
             os.close(descriptor)

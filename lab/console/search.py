@@ -16,17 +16,20 @@ HYPERSCAN_FROM = 192 << 10
 
 
 class Hit(NamedTuple):
-    """Needle number ``needle`` stands at ``at``."""
+    """Coarse needle number ``needle`` stands at ``at``."""
 
     at: int
     needle: int
 
 
 class Table(NamedTuple):
-    """All needles, and which rules each may belong to, with their places in the rules' order."""
+    """``coarse``: what is searched for, as few needles as cover all; ``needles``: all of them, and for each the rules
+    that it may belong to, with their places in the rules' order; ``extra``: those of stages and the marker."""
 
+    coarse: tuple[bytes, ...]
     needles: tuple[bytes, ...]
     rules: tuple[tuple[tuple[int, Rule], ...], ...]
+    extra: frozenset[bytes]
 
 
 @cache
@@ -36,9 +39,11 @@ def table() -> Table:
     for place, rule in enumerate(all_rules()):
         for needle in rule.needles:
             found.setdefault(needle.encode(), []).append((place, rule))
-    for extra in (*STAGES, *BOOT_SIGNS, MARKER):
-        found.setdefault(extra, [])
-    return Table(tuple(found), tuple(tuple(rules) for rules in found.values()))
+    for one in (*STAGES, *BOOT_SIGNS, MARKER):
+        found.setdefault(one, [])
+    extra = frozenset((*STAGES, *BOOT_SIGNS, MARKER))
+    coarse = [one for one in found if one in extra or not any(other != one and other in one for other in found)]
+    return Table(tuple(coarse), tuple(found), tuple(tuple(rules) for rules in found.values()), extra)
 
 
 @cache
@@ -48,7 +53,7 @@ def _database() -> Any:
         import hyperscan
     except ImportError:
         return None
-    needles = table().needles
+    needles = table().coarse
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(
         expressions=list(needles), ids=list(range(len(needles))), elements=len(needles), flags=0, literal=True
@@ -62,31 +67,31 @@ class Search:
     def __init__(self) -> None:
         self.muted: set[int] = set()
         self._seen = 0
-        self._lengths = [len(needle) for needle in table().needles]
+        self._lengths = [len(needle) for needle in table().coarse]
         self._scratch: Any = None
 
-    def hits(self, block: bytes) -> list[Hit]:
-        """Every needle that is not muted, in the order of its place."""
-        self._seen += len(block)
+    def hits(self, block: bytes | bytearray, size: int) -> list[Hit]:
+        """Every needle in ``block[:size]`` that is not muted, in the order of its place."""
+        self._seen += size
         if self._seen >= HYPERSCAN_FROM and _database() is not None:
-            found = self._quick(block)
+            found = self._quick(block, size)
         else:
-            found = self._simple(block)
+            found = self._simple(block, size)
         found.sort()
         return found
 
-    def _simple(self, block: bytes) -> list[Hit]:
+    def _simple(self, block: bytes | bytearray, size: int) -> list[Hit]:
         found = []
-        for number, needle in enumerate(table().needles):
-            at = block.find(needle)
+        for number, needle in enumerate(table().coarse):
+            at = block.find(needle, 0, size)
             if at < 0 or number in self.muted:
                 continue
             while at >= 0:
                 found.append(Hit(at, number))
-                at = block.find(needle, at + 1)
+                at = block.find(needle, at + 1, size)
         return found
 
-    def _quick(self, block: bytes) -> list[Hit]:
+    def _quick(self, block: bytes | bytearray, size: int) -> list[Hit]:
         import hyperscan
 
         if self._scratch is None:
@@ -98,5 +103,6 @@ class Search:
             if number not in muted:
                 found.append(Hit(end - lengths[number], number))
 
-        _database().scan(block, match_event_handler=matched, scratch=self._scratch)
+        with memoryview(block)[:size] as view:
+            _database().scan(view, match_event_handler=matched, scratch=self._scratch)
         return found

@@ -10,12 +10,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="deadlock",
         kind="lockdep",
-        needles=(
-            "possible circular locking dependency",
-            "possible recursive locking",
-            "possible irq lock inversion",
-            "unsafe lock order detected",
-        ),
+        needles=("WARNING: ", "INFO: ", "lock order detected"),
         pattern=r"possible (?:circular locking dependency|recursive locking|irq lock inversion dependency) detected|[\w-]+-safe -> [\w-]+-unsafe lock order detected",
         title="possible deadlock in {func}",
         example="WARNING: possible circular locking dependency detected",
@@ -24,7 +19,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="lock-state",
         kind="lockdep",
-        needles=("inconsistent lock state", "inconsistent {"),
+        needles=("WARNING: ", "INFO: "),
         pattern=r"(?:WARNING|INFO): inconsistent lock state",
         title="inconsistent lock state in {func}",
         example="WARNING: inconsistent lock state",
@@ -33,7 +28,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="unlock-balance",
         kind="lockdep",
-        needles=("bad unlock balance detected",),
+        needles=("WARNING: ", "BUG: "),
         pattern=r"(?P<level>WARNING|BUG): bad unlock balance detected",
         title="{level}: bad unlock balance in {func}",
         example="WARNING: bad unlock balance detected!",
@@ -42,7 +37,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="lock-freed",
         kind="lockdep",
-        needles=("held lock freed!",),
+        needles=("WARNING: ", "BUG: "),
         pattern=r"(?P<level>WARNING|BUG): held lock freed!",
         title="{level}: held lock freed in {func}",
         example="WARNING: held lock freed!",
@@ -51,7 +46,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="lock-held",
         kind="lockdep",
-        needles=("lock held when returning to user space!",),
+        needles=("WARNING: ", "BUG: "),
         pattern=r"(?P<level>WARNING|BUG): lock held when returning to user space!",
         title="{level}: lock held when returning to user space in {func}",
         example="WARNING: lock held when returning to user space!",
@@ -60,7 +55,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="locks-held",
         kind="lockdep",
-        needles=("still has locks held!", "lock held at task exit time!"),
+        needles=("WARNING: ", "BUG: "),
         pattern=r"(?P<level>WARNING|BUG): (?:.* still has locks held|lock held at task exit time)!",
         title="{level}: still has locks held in {func}",
         example="WARNING: syz-executor/1234 still has locks held!",
@@ -69,7 +64,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="nested-lock",
         kind="lockdep",
-        needles=("Nested lock was not taken",),
+        needles=("WARNING: ", "BUG: "),
         pattern=r"(?P<level>WARNING|BUG): Nested lock was not taken",
         title="WARNING: nested lock was not taken in {func}",
         example="WARNING: Nested lock was not taken",
@@ -78,7 +73,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="contention",
         kind="lockdep",
-        needles=("bad contention detected!",),
+        needles=("WARNING: ", "BUG: "),
         pattern=r"(?P<level>WARNING|BUG): bad contention detected!",
         title="WARNING: bad contention in {func}",
         example="WARNING: bad contention detected!",
@@ -97,7 +92,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="rcu-usage",
         kind="lockdep",
-        needles=("suspicious RCU usage", "suspicious rcu_dereference"),
+        needles=("WARNING: suspicious", "INFO: suspicious"),
         pattern=r"(?P<level>WARNING|INFO): suspicious (?:RCU|rcu_dereference\w*(?:\(\))?) usage",
         title="WARNING: suspicious RCU usage in {func}",
         example="WARNING: suspicious RCU usage",
@@ -106,7 +101,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="rcu-usage",
         kind="lockdep",
-        needles=("suspicious RCU context", "Illegal context switch in RCU"),
+        needles=("WARNING: suspicious", "INFO: suspicious"),
         pattern=r"^(?:WARNING|INFO): suspicious RCU context",
         title="WARNING: suspicious RCU usage in {func}",
         example="WARNING: suspicious RCU context",
@@ -116,7 +111,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="static-key",
         kind="lockdep",
-        needles=("trying to register non-static key",),
+        needles=("INFO: ",),
         pattern=r"INFO: trying to register non-static key",
         title="INFO: trying to register non-static key in {func}",
         example="INFO: trying to register non-static key.",

@@ -10,7 +10,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="mce",
         kind="hardware",
-        needles=("Machine Check Exception", "Machine check events logged", "MACHINE CHECK"),
+        needles=("Machine Check", "achine check events"),
         pattern=r"CPU ?\d+: Machine Check(?: Exception)?:|[Mm]achine check events logged",
         title="Machine Check Exception",
         example="mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 0: b200000000000000",
@@ -19,7 +19,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="nmi",
         kind="hardware",
-        needles=("NMI received for unknown reason", "NMI: IOCK error", "NMI: PCI system error"),
+        needles=("NMI received for", "NMI: "),
         pattern=r"NMI received for unknown reason|NMI: (?:IOCK|PCI system) error",
         title="unknown NMI",
         example="Uhhuh. NMI received for unknown reason 3d on CPU 0.",
@@ -71,7 +71,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="triple-fault",
         kind="firmware",
-        needles=("Triple fault", "triple fault"),
+        needles=("riple fault",),
         pattern=r"[Tt]riple fault",
         title="triple fault",
         example="Triple fault",
@@ -82,7 +82,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="no-boot",
         kind="firmware",
-        needles=("No bootable device", "not a bootable disk", "Boot failed: "),
+        needles=("No bootable device", "Boot failed: "),
         pattern=r"^No bootable device|^Boot failed: not a bootable disk|^Boot failed: could not read",
         title="no bootable device",
         example="No bootable device.",

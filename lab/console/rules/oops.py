@@ -11,7 +11,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="bug",
         kind="bug",
-        needles=("ernel BUG at ", "ernel BUG in "),
+        needles=("ernel BUG ",),
         pattern=r"[kK]ernel BUG (?:at|in) (?P<where>\S+:\d+|\S+)",
         title="kernel BUG in {func}",
         example="kernel BUG at mm/mempolicy.c:1785!",
@@ -69,14 +69,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="page-fault",
         kind="oops",
-        needles=(
-            "unable to handle page fault for address",
-            "nable to handle kernel paging request",
-            "nable to handle kernel data access",
-            "nable to handle kernel instruction fetch",
-            "nable to handle kernel pointer dereference",
-            "nable to handle unknown paging fault",
-        ),
+        needles=("nable to handle ",),
         pattern=r"[uU]nable to handle (?:page fault for address|kernel (?:paging request|data access|instruction fetch|pointer dereference)|unknown paging fault)",
         title="BUG: unable to handle kernel paging request in {func}",
         example="BUG: unable to handle page fault for address: ffffffffdead0000",
@@ -86,7 +79,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="user-access",
         kind="oops",
-        needles=("nable to handle kernel access to user memory", "nable to handle kernel execution of user memory"),
+        needles=("nable to handle ",),
         pattern=r"[uU]nable to handle kernel (?P<what>access to|execution of) user memory",
         title="BUG: unable to handle kernel {what} user memory in {func}",
         example="Unable to handle kernel access to user memory outside uaccess routines at virtual address 0000000000000018",
@@ -95,11 +88,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="protection",
         kind="oops",
-        needles=(
-            "nable to handle kernel write to read-only",
-            "nable to handle kernel execute from",
-            "nable to handle kernel read from",
-        ),
+        needles=("nable to handle ",),
         pattern=r"[uU]nable to handle kernel (?P<what>write to read-only memory|execute from non-executable memory|read from unreadable memory)",
         title="BUG: unable to handle kernel {what} in {func}",
         example="Unable to handle kernel write to read-only memory at virtual address ffff800008b40d18",
@@ -109,7 +98,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="gpf",
         kind="oops",
-        needles=("general protection fault",),
+        needles=("general protection ",),
         pattern=r"general protection fault(?:: [0-9a-f]{4} \[|, (?:probably|maybe) for |: maybe for )",
         title="general protection fault in {func}",
         example="general protection fault, probably for non-canonical address 0xdffffc0000000000: 0000 [#1] PREEMPT SMP",
@@ -118,7 +107,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="double-fault",
         kind="oops",
-        needles=("double fault",),
+        needles=("PANIC: ", " [#", " [1] "),
         pattern=r"PANIC: double fault|double fault: [0-9a-f]{4} \[",
         title="PANIC: double fault in {func}",
         example="PANIC: double fault, error_code: 0x0",
@@ -127,7 +116,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="stack-segment",
         kind="oops",
-        needles=("stack segment: ",),
+        needles=(" [#", " [1] "),
         pattern=r"stack segment: [0-9a-f]{4} \[",
         title="stack segment fault in {func}",
         example="stack segment: 0000 [#1] SMP",
@@ -136,7 +125,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="control-protection",
         kind="oops",
-        needles=("control protection exception: ", "Missing ENDBR: "),
+        needles=(" [#", "Missing ENDBR: "),
         pattern=r"control protection exception: [0-9a-f]{4} \[|Missing ENDBR: (?P<func>[\w.]+)\+0x",
         title="control protection fault in {func}",
         example="traps: Missing ENDBR: lkdtm_CFI_FORWARD_PROTO+0x0/0x60",
@@ -146,20 +135,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="exception",
         kind="oops",
-        needles=(
-            "divide error: ",
-            "int3: ",
-            "debug: ",
-            "overflow: ",
-            "bounds: ",
-            "invalid TSS: ",
-            "segment not present: ",
-            "alignment check: ",
-            "simd exception: ",
-            "fpu exception: ",
-            "device not available: ",
-            "coprocessor segment overrun: ",
-        ),
+        needles=(" [#", " [1] "),
         pattern=r"(?P<what>divide error|int3|debug|overflow|bounds|invalid TSS|segment not present|alignment check|simd exception|fpu exception|device not available|coprocessor segment overrun): [0-9a-f]{4} \[",
         title="{what} in {func}",
         example="divide error: 0000 [#1] SMP",
@@ -168,7 +144,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="invalid-opcode",
         kind="oops",
-        needles=("invalid opcode: ",),
+        needles=(" [#", " [1] "),
         pattern=r"invalid opcode: [0-9a-f]{4} \[",
         title="invalid opcode in {func}",
         example="invalid opcode: 0000 [#1] SMP",
@@ -198,7 +174,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="unhandled-fault",
         kind="oops",
-        needles=("Unhandled fault: ", "Unhandled prefetch abort: "),
+        needles=("Unhandled ",),
         pattern=r"Unhandled (?:fault|prefetch abort): ",
         title="Unhandled fault in {func}",
         example="Unhandled fault: alignment exception (0x801) at 0x00000001",
@@ -207,7 +183,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="alignment-trap",
         kind="oops",
-        needles=("Alignment trap: not handling", "Alignment trap: "),
+        needles=("Alignment trap: ",),
         pattern=r"^Alignment trap: not handling instruction",
         title="Alignment trap in {func}",
         example="Alignment trap: not handling instruction e1c020b4 at [<c0008344>]",
@@ -215,7 +191,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="bad-mode",
         kind="oops",
-        needles=("Bad mode in ", "Unhandled 64-bit ", "Unhandled exception in kernel"),
+        needles=("Bad mode in ", "Unhandled "),
         pattern=r"Bad mode in (?P<what>[\w ]+) (?:handler detected|detected)|Unhandled 64-bit \w+ (?:sync|irq|fiq|error)",
         title="Bad mode in {func}",
         example="Bad mode in Error handler detected on CPU0, code 0xbf000000 -- SError",
@@ -234,7 +210,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="bug",
         kind="bug",
-        needles=("ernel BUG [#",),
+        needles=("ernel BUG ",),
         pattern=r"[kK]ernel BUG \[#\d+\]",
         title="kernel BUG in {func}",
         example="Kernel BUG [#1]",

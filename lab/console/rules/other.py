@@ -53,7 +53,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="info-text",
         kind="warning",
-        needles=("INFO: possible ", "INFO: inconsistent "),
+        needles=("INFO: ",),
         pattern=r"^\[? ?INFO: (?P<text>(?:possible|inconsistent)[^\]]{4,})",
         title="INFO: {text}",
         example="INFO: possible something new detected",

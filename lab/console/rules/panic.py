@@ -13,7 +13,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="early-exception",
         kind="panic",
-        needles=("PANIC: early exception", "BUG: Int "),
+        needles=("PANIC: ", "BUG: Int "),
         pattern=r"PANIC: early exception|^BUG: Int \d+: CR2",
         title="PANIC: early exception in {func}",
         example="PANIC: early exception 0x0e IP 10:ffffffff81a3d2f1 error 0 cr2 0xffffffffff600000",

@@ -17,7 +17,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="hard-lockup",
         kind="stall",
-        needles=("detected hard LOCKUP", "BUG: NMI Watchdog detected LOCKUP", "NMI Watchdog detected LOCKUP"),
+        needles=("LOCKUP",),
         pattern=r"[wW]atchdog(?:: CPU\d+)?:? (?:Watchdog )?detected (?:hard )?LOCKUP|Watchdog detected hard LOCKUP",
         title="BUG: hard lockup in {func}",
         example="NMI watchdog: Watchdog detected hard LOCKUP on cpu 0",
@@ -41,7 +41,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="hung-task",
         kind="hang",
-        needles=("blocked for more than ", "blocked in I/O wait for more than"),
+        needles=("INFO: ",),
         pattern=r"INFO: task \S.* blocked (?:in I/O wait )?for more than \d+ seconds",
         title="INFO: task hung in {func}",
         example="INFO: task kworker/0:1:12 blocked for more than 143 seconds.",
@@ -50,7 +50,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="undying-task",
         kind="hang",
-        needles=("can't die for more than",),
+        needles=("INFO: ",),
         pattern=r"INFO: task \S.* can't die for more than \d+ seconds",
         title="INFO: task can't die in {func}",
         example="INFO: task syz-executor:7104 can't die for more than 143 seconds.",
@@ -78,7 +78,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="atomic-sleep",
         kind="lockdep",
-        needles=("sleeping function called from invalid context", "sleeping function called from illegal context"),
+        needles=("sleeping function called from ",),
         pattern=r"sleeping function called from (?:invalid|illegal) context(?: at (?P<where>\S+:\d+))?",
         title="BUG: sleeping function called from invalid context in {func}",
         example="BUG: sleeping function called from invalid context at kernel/locking/mutex.c:580",
@@ -87,7 +87,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="atomic-schedule",
         kind="lockdep",
-        needles=("scheduling while atomic", "scheduling in a non-blocking section"),
+        needles=("scheduling while atomic", "BUG: scheduling"),
         pattern=r"(?:BUG: |bad: )?scheduling (?P<what>while atomic|in a non-blocking section)",
         title="BUG: scheduling {what} in {func}",
         example="BUG: scheduling while atomic: swapper/0/1/0x00000002",
@@ -105,7 +105,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="preemptible",
         kind="lockdep",
-        needles=("in preemptible",),
+        needles=("BUG: using ",),
         pattern=r"BUG: using (?P<what>[\w]+)\(\) in preemptible",
         title="BUG: using {what}() in preemptible code in {func}",
         example="BUG: using smp_processor_id() in preemptible [00000000] code: modprobe/230",
@@ -134,7 +134,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="preempt-count",
         kind="lockdep",
-        needles=("preemption imbalance", "disabled interrupts"),
+        needles=(" returned with ",),
         pattern=r"initcall (?P<func>[\w.$]+)\S* returned with (?P<what>preemption imbalance|disabled interrupts)",
         title="initcall {func} returned with {what}",
         example="initcall init_foo+0x0/0x20 returned with preemption imbalance",
