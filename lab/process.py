@@ -33,7 +33,7 @@ GRACE_SECONDS = 2.0
 """What a child gets between SIGTERM and SIGKILL: git removes its locks then, make its half-written targets."""
 
 PR_SET_PDEATHSIG = 1
-GUARD = 'read -r _ || kill -KILL -- "-$1"'
+GUARD = 'read -r _ || kill -s KILL -- "-$1"'
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
