@@ -213,7 +213,7 @@ def _damage(report: Open, parsed: Parsed, chain: Sequence[Frame]) -> tuple[str, 
     """In words, what is wrong with the report itself."""
     rule = report.rule
     found = list(report.flags)
-    if rule.blame != "none" and not chain:
+    if rule.blame != "none" and rule.kind != "panic" and not chain:
         found.append("no backtrace")
     if rule.fatal and rule.kind in ("bug", "oops") and not parsed.ended and not report.closed:
         found.append("cut off")

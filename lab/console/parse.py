@@ -92,8 +92,11 @@ class _Parser:
             self.traces[-1].frames.append(found)
             return True
         if found := trace.pointer(text):
+            again = found == self.pointer
             self.pointer = self.pointer or found
-            if self.running and self.traces[-1].frames and "<" not in text:
+            if again:
+                pass
+            elif self.running and self.traces[-1].frames and "<" not in text:
                 self.traces[-1].frames.append(found)
             else:
                 self.pending = found

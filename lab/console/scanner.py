@@ -7,6 +7,7 @@ at ``REPORT_LINES`` lines, and of findings at most ``FINDINGS`` are kept. Nothin
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from lab.console import finding as judge
 from lab.console import lines
@@ -111,8 +112,9 @@ class Scanner:
             self._tail = tail if len(tail) == TAIL else (self._tail + tail)[-TAIL:]
         return end
 
-    def close(self) -> Report:
-        """End of the console: everything that was found."""
+    def close(self, *, disassemble: bool = True) -> Report:
+        """End of the console: everything that was found. ``disassemble`` turns code bytes into instructions, for which
+        a library is loaded (some 50 ms)."""
         if self._carry:
             self._block(self._carry, len(self._carry))
             self._tail = (self._tail + self._carry)[-TAIL:]
@@ -120,17 +122,20 @@ class Scanner:
             self._carry = b""
         for caller in list(self._open):
             self._finish(caller, closed=False)
-        tail = [lines.clean(raw).text.strip() for raw in self._tail.splitlines()]
+        tail = self._tail.splitlines()
+        calls = [lines.clean(raw).text for raw in tail] if b"calling  " in self._tail else []
+        last = next((text for raw in reversed(tail) if (text := lines.clean(raw).text.strip())), "")
+        found = sorted(self._findings, key=lambda one: one.line)
         notes = [f"{self._dropped} more findings were not kept"] if self._dropped else []
         return Report(
-            findings=tuple(sorted(self._findings, key=lambda one: one.line)),
+            findings=tuple(_explained(one) if disassemble else one for one in found),
             stages=tuple(sorted(self._stages.values(), key=lambda stage: ORDER.index(stage.name))),
             marker=self.marker,
             lines=self._lines,
-            last_sign_of_life=next((text[:400] for text in reversed(tail) if text), ""),
+            last_sign_of_life=last[:400],
             kernel_release=self._release,
             notes=tuple(notes),
-            last_initcall=last_initcall(tail),
+            last_initcall=last_initcall(calls),
         )
 
     def _block(self, block: bytes | bytearray, size: int) -> None:
@@ -173,13 +178,12 @@ class Scanner:
         for piece in pieces:
             text, time, caller = lines.clean(piece)
             rules: dict[int, Rule] = {}
-            if hits:
-                known = table()
-                for needle, found in zip(known.needles, known.rules, strict=True):
-                    if needle in piece:
-                        rules.update(found)
-                        if needle in known.extra:
-                            self._stage(number, needle, text, time)
+            for coarse in {hit.needle for hit in hits} if hits else ():
+                for needle in table().covered[coarse]:
+                    if needle.text in piece:
+                        rules.update(needle.rules)
+                        if needle.extra and (needle.text == table().coarse[coarse]):
+                            self._stage(number, needle.text, text, time)
             self._line(Numbered(number, text, len(pieces) > 1), time, caller, rules)
 
     def _line(self, line: Numbered, time: float | None, caller: str, rules: dict[int, Rule]) -> None:
@@ -330,6 +334,15 @@ class Scanner:
         if not self._told() and (lived or self._boots[needle] > 2 or needle != b"Linux version "):
             self._findings.append(_reboot(number, text, time))
             self._fatal = self._findings[-1]
+
+
+def _explained(found: Finding) -> Finding:
+    """``found`` with its code bytes disassembled."""
+    if not found.code:
+        return found
+    from lab.console.code import disassemble
+
+    return replace(found, disassembly=disassemble(found.code, found.machine))
 
 
 def _reboot(number: int, text: str, time: float | None) -> Finding:

@@ -22,14 +22,20 @@ class Hit(NamedTuple):
     needle: int
 
 
+class Needle(NamedTuple):
+    """A needle, and the rules that its line may belong to with their places in the rules' order; ``extra``: it is a
+    stage's or the marker."""
+
+    text: bytes
+    rules: tuple[tuple[int, Rule], ...]
+    extra: bool
+
+
 class Table(NamedTuple):
-    """``coarse``: what is searched for, as few needles as cover all; ``needles``: all of them, and for each the rules
-    that it may belong to, with their places in the rules' order; ``extra``: those of stages and the marker."""
+    """``coarse``: what is searched for, as few needles as cover all; ``covered``: for each, the needles it stands for."""
 
     coarse: tuple[bytes, ...]
-    needles: tuple[bytes, ...]
-    rules: tuple[tuple[tuple[int, Rule], ...], ...]
-    extra: frozenset[bytes]
+    covered: tuple[tuple[Needle, ...], ...]
 
 
 @cache
@@ -39,11 +45,12 @@ def table() -> Table:
     for place, rule in enumerate(all_rules()):
         for needle in rule.needles:
             found.setdefault(needle.encode(), []).append((place, rule))
+    extra = frozenset((*STAGES, *BOOT_SIGNS, MARKER))
     for one in (*STAGES, *BOOT_SIGNS, MARKER):
         found.setdefault(one, [])
-    extra = frozenset((*STAGES, *BOOT_SIGNS, MARKER))
-    coarse = [one for one in found if one in extra or not any(other != one and other in one for other in found)]
-    return Table(tuple(coarse), tuple(found), tuple(tuple(rules) for rules in found.values()), extra)
+    coarse = tuple(one for one in found if one in extra or not any(other != one and other in one for other in found))
+    needles = [Needle(one, tuple(rules), one in extra) for one, rules in found.items()]
+    return Table(coarse, tuple(tuple(needle for needle in needles if one in needle.text) for one in coarse))
 
 
 @cache
