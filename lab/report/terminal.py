@@ -66,7 +66,7 @@ def line_facts(line: Line) -> list[tuple[str, str]]:
         ("case", f"{line.case.name}: {line.case.title}"),
         ("base", f"{base.name}: {base.source}"),
         ("kernel", f"{base.version}, kconfig {line.fragment.name}, {line.toolchain.cc} {version}"),
-        ("machine", f"{line.machine.name}: {line.machine.description}"),
+        ("machine", f"{line.machine.name}: {line.machine.title}"),
     ]
     return [*rows, ("note", base.stand_in)] if base.stand_in else rows
 

@@ -1,0 +1,188 @@
+"""Building a kernel: out of tree, never the same one twice, with a failure to compile as a result."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.errors import InfrastructureError
+from lab.files import locked, write_atomic
+from lab.kernel.complaint import first_error, warnings, world_fault
+from lab.kernel.environment import make_environment, make_variables
+from lab.kernel.store import Built, Failed, find, folder_of, keep
+from lab.kernel.types import BuildFailure, Compat, Kconfig, Kernel, Toolchain
+from lab.paths import Paths
+from lab.process import Completed, stream
+from lab.progress import Progress, silent
+
+FORMAT = "1"
+"""Part of every key: raised when the same inputs would give another kernel because the lab builds differently."""
+
+DEADLINE_SECONDS = 4 * 3600.0
+COMPILING = re.compile(rb"^\s+(?:CC|AS|LD|AR|HOSTCC|CC \[M\])\s+(\S+)")
+LOG_BYTES = 32 << 20
+"""A build that warns in every file prints some 5 MB."""
+
+FILES = {
+    "bzImage": "arch/x86/boot/bzImage",
+    "vmlinux": "vmlinux",
+    "decompressor": "arch/x86/boot/compressed/vmlinux",
+    "System.map": "System.map",
+    "config": ".config",
+}
+"""Name in the store, and where the build leaves it."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many files the last build from nothing compiled, so that the next one's progress is known."""
+
+    objects: int
+
+
+def kernel_key(tree_id: str, kconfig: Kconfig, toolchain: Toolchain, compat: Compat) -> str:
+    """The store's key of a kernel: all that went into it. ``tree_id`` is git's id of the content,
+    compat's patches among it."""
+    parts = (FORMAT, tree_id, kconfig.key, toolchain.identity, toolchain.arch, repr(compat.flags))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def build(
+    source: Path,
+    *,
+    tree_id: str,
+    kconfig: Kconfig,
+    toolchain: Toolchain,
+    compat: Compat,
+    paths: Paths,
+    objects_key: str,
+    version: str,
+    jobs: int | None = None,
+    deadline: float = DEADLINE_SECONDS,
+    progress: Progress = silent,
+) -> Kernel | BuildFailure:
+    """Build the tree in ``source``, whose content is ``tree_id``, and put the kernel into the store.
+
+    ``objects_key`` names the object directory, which stays and makes the next point of the same line an incremental
+    build. Raises :class:`InfrastructureError` for what is not the kernel's fault: a full disk, a missing header.
+    """
+    key = kernel_key(tree_id, kconfig, toolchain, compat)
+    same = (kconfig.name, toolchain.identity, repr(compat.flags))
+    place = paths.objects / f"{objects_key}-{hashlib.sha256(chr(0).join(same).encode()).hexdigest()[:12]}"
+    place.mkdir(parents=True, exist_ok=True)
+    with locked(place.with_suffix(".lock"), deadline=deadline):
+        known = find(key, paths)  # another process may have built it while this one waited
+        if known is not None:
+            return known
+        inputs = {
+            "tree": tree_id,
+            "version": version,
+            "kconfig": {"name": kconfig.name, "key": kconfig.key},
+            "toolchain": toolchain,
+            "compat": compat.reasons,
+            "flags": compat.flags,
+            "objects": place.name,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        argv = ["make", "-C", str(source), f"O={place}", f"-j{jobs or os.cpu_count() or 1}"]
+        argv += [*make_variables(toolchain, compat), "bzImage"]
+        note_state(place, "building", key, inputs)
+        configure(place, kconfig)
+        made = make(argv, place, make_environment(paths), deadline, progress)
+        result = conclude(made, key, source, place, {**inputs, "argv": argv, "compiled": made.compiled}, paths)
+        note_state(place, "built", key, inputs)
+        return result
+
+
+def note_state(place: Path, state: str, key: str, inputs: dict[str, Any]) -> None:
+    """Say in the object directory what is being made there, so that one who finds it half-done knows."""
+    write_atomic(place / "lab-build.json", msgspec.json.encode({"state": state, "key": key, **inputs}))
+
+
+def configure(place: Path, kconfig: Kconfig) -> None:
+    """Put the kconfig into the object directory; one that is the same keeps its time, and so all that hangs on it."""
+    config = place / ".config"
+    if not config.exists() or config.read_text() != kconfig.text:
+        write_atomic(config, kconfig.text)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What make came to: how it ended, the last lines of its output, and how many files it compiled."""
+
+    done: Completed
+    lines: tuple[str, ...]
+    compiled: int
+
+
+def make(argv: list[str], place: Path, environment: dict[str, str], deadline: float, progress: Progress) -> Made:
+    """Run make for object directory ``place``; its output is in ``build.log`` there."""
+    fresh = not (place / "vmlinux").exists()
+    counter = Counter(progress, expected(place) if fresh else 0)
+    done = stream(argv, counter.line, deadline=deadline, env=environment, limit=LOG_BYTES)
+    write_atomic(place / "build.log", done.stdout)
+    if done.ok and fresh:
+        write_atomic(place / "lab-count.json", msgspec.json.encode(Count(counter.done)))
+    return Made(done, tuple(done.stdout.decode(errors="replace").splitlines()), counter.done)
+
+
+def conclude(  # noqa: PLR0917 - called in one place, with everything a build has
+    made: Made, key: str, source: Path, place: Path, inputs: dict[str, Any], paths: Paths
+) -> Kernel | BuildFailure:
+    """Keep what make left: a kernel, or a failure that is the kernel's own."""
+    log = place / "build.log"
+    seconds = made.done.seconds
+    if made.done.ok:
+        release = (place / "include/config/kernel.release").read_text().strip()
+        files = {name: place / file for name, file in FILES.items() if (place / file).exists()}
+        record = Built(release, seconds, warnings(made.lines, source), inputs)
+        keep(key, {**files, "build.log": log}, record, paths)
+        return replace(stored(key, paths), from_store=False)
+    fault = world_fault(made.lines)
+    if fault:
+        raise InfrastructureError(f"the build stopped: {fault[0]}", hint=fault[1])
+    if made.done.returncode < 0:
+        raise InfrastructureError(f"make was ended by signal {-made.done.returncode}", hint=f"log: {log}")
+    error = first_error(made.lines, source)
+    keep(key, {"build.log": log}, Failed(error.message, error.file, error.line, seconds, inputs), paths)
+    return BuildFailure(key, error.message, error.file, error.line, folder_of(key, paths) / "build.log", seconds)
+
+
+def stored(key: str, paths: Paths) -> Kernel:
+    """The kernel that was just put into the store."""
+    kernel = find(key, paths)
+    if not isinstance(kernel, Kernel):
+        raise InfrastructureError(f"{key}: the store does not hold what was just put into it")
+    return kernel
+
+
+def expected(place: Path) -> int:
+    """How many files a build from nothing in ``place`` compiles, or 0 where nobody knows."""
+    try:
+        return msgspec.json.decode((place / "lab-count.json").read_bytes(), type=Count).objects
+    except (FileNotFoundError, msgspec.DecodeError):
+        return 0
+
+
+class Counter:
+    """Counts what make says it compiles."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self.progress = progress
+        self.total = total
+        self.done = 0
+
+    def line(self, text: bytes) -> None:
+        """Take one line of make's output."""
+        found = COMPILING.match(text)
+        if found:
+            self.done += 1
+            name = found.group(1).decode(errors="replace")
+            self.progress("build", name, min(self.done, self.total), self.total)

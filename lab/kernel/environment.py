@@ -1,0 +1,42 @@
+"""What every ``make`` of a kernel is told, so that the same input gives the same image wherever it is built."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from lab.kernel.types import Compat, Toolchain
+from lab.paths import Paths
+
+KEPT = ("PATH", "HOME", "TMPDIR", "CCACHE_DIR", "CCACHE_MAXSIZE", "CCACHE_CONFIGPATH")
+"""Of the caller's environment nothing else reaches a build: MAKEFLAGS, CFLAGS or ARCH there would change it unseen."""
+
+
+def make_environment(paths: Paths) -> dict[str, str]:
+    """The environment of a build: no time, user or host gets into the image (Documentation/kbuild/reproducible-builds),
+    and the compiler cache works across folders."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {
+        "CCACHE_DIR": str(paths.cache / "ccache"),
+        "CCACHE_MAXSIZE": "10G",
+        **kept,
+        "LC_ALL": "C",
+        "CCACHE_BASEDIR": str(paths.cache),
+        "CCACHE_NOHASHDIR": "1",
+        "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
+        "KBUILD_BUILD_USER": "lab",
+        "KBUILD_BUILD_HOST": "lab",
+        "KBUILD_BUILD_VERSION": "1",
+    }
+
+
+def make_variables(toolchain: Toolchain, compat: Compat) -> list[str]:
+    """The variables on make's command line: the compiler, behind ccache where that is there, and compat's flags."""
+    cache = "ccache " if shutil.which("ccache") else ""
+    return [
+        f"ARCH={toolchain.arch}",
+        f"CC={cache}{toolchain.cc}",
+        f"HOSTCC={cache}{toolchain.cc}",
+        "LOCALVERSION=",
+        *(f"{name}={value}" for name, value in compat.flags),
+    ]

@@ -1,0 +1,119 @@
+"""Why a kconfig symbol did not get the value that was asked for.
+
+kconfiglib reads the tree's Kconfig files; it takes its inputs from the environment, and the files may run commands, so
+that is done in a process of its own: ``python -m lab.kernel.explain``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lab.kernel.types import Toolchain, Unmet
+from lab.process import run
+
+SECONDS = 120.0
+TRISTATE = ("n", "m", "y")
+
+
+def explain(asked: Mapping[str, str], source: Path, config: Path, toolchain: Toolchain) -> dict[str, Unmet]:
+    """For each symbol of ``asked`` what became of it in the resolved ``config`` and why.
+
+    ``Unmet.where`` (the Kconfig file and line of its definition) is empty for a symbol that the tree does not have.
+    """
+    request = {"asked": dict(asked), "config": str(config)}
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LC_ALL": "C",
+        "srctree": str(source),
+        "ARCH": toolchain.arch,
+        "SRCARCH": "x86" if toolchain.arch in ("x86_64", "i386") else toolchain.arch,
+        "CC": toolchain.cc,
+        "HOSTCC": toolchain.cc,
+        "LD": "ld",
+        "NM": "nm",
+        "PAHOLE": "pahole",
+        "RUSTC": "rustc",
+        "BINDGEN": "bindgen",
+        "KERNELVERSION": "",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    argv = [sys.executable, "-m", "lab.kernel.explain"]
+    done = run(argv, deadline=SECONDS, cwd=source, env=environment, input=json.dumps(request).encode())
+    if done.ok:
+        return {name: Unmet(**fields) for name, fields in json.loads(done.stdout).items()}
+    return {name: plainly(name, value, source) for name, value in asked.items()}
+
+
+def plainly(symbol: str, asked: str, source: Path) -> Unmet:
+    """What can be said without reading the Kconfig language: whether any file defines the symbol at all."""
+    for path in sorted(source.rglob("Kconfig*")):
+        for number, text in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            if text.split() in (["config", symbol], ["menuconfig", symbol]):
+                where = f"{path.relative_to(source)}:{number}"
+                return Unmet(symbol, asked, "n", f"a dependency of it is not met; see {where}", where)
+    return Unmet(symbol, asked, "n", f"this tree has no symbol {symbol}")
+
+
+def why(kconf: Any, name: str, asked: str) -> Unmet:
+    """What became of symbol ``name`` by kconfiglib's reading."""
+    import kconfiglib
+
+    symbol = kconf.syms.get(name)
+    if symbol is None or not symbol.nodes:
+        known = [sym.name for sym in kconf.unique_defined_syms]
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; is {close[0]} meant?" if close else ""
+        return Unmet(name, asked, "n", f"this tree has no symbol {name}{hint}")
+    node = symbol.nodes[0]
+    where = f"{node.filename}:{node.linenr}"
+    got = symbol.str_value or "n"
+
+    def missing(expression: Any) -> list[str]:
+        parts = kconfiglib.split_expr(expression, kconfiglib.AND)
+        return [kconfiglib.expr_str(part) for part in parts if kconfiglib.expr_value(part) == 0]
+
+    depends = missing(symbol.direct_dep)
+    if symbol.type in (kconfiglib.BOOL, kconfiglib.TRISTATE) and asked in TRISTATE[: TRISTATE.index(got)]:
+        forced = [
+            kconfiglib.expr_str(part)
+            for part in kconfiglib.split_expr(symbol.rev_dep, kconfiglib.OR)
+            if kconfiglib.expr_value(part)
+        ]
+        reason = f"selected by {', '.join(forced)}" if forced else "it has no prompt here, and its default is on"
+    elif depends:
+        reason = f"it depends on {' and '.join(f'{text} (which is n)' for text in depends)}"
+    elif symbol.choice is not None and symbol.choice.selection is not None:
+        reason = f"its choice went to {symbol.choice.selection.name}"
+    elif symbol.visibility == 0:
+        prompts = [node.prompt[1] for node in symbol.nodes if node.prompt]
+        hidden = [text for prompt in prompts for text in missing(prompt)]
+        reason = (
+            f"its prompt needs {' and '.join(hidden)}" if hidden else "it has no prompt: only another symbol sets it"
+        )
+    else:
+        ranges = [f"{low.str_value} to {high.str_value}" for low, high, _ in symbol.ranges]
+        reason = f"it takes {ranges[0]}" if ranges else f"{asked!r} is not a value of it"
+    return Unmet(name, asked, got, reason, where)
+
+
+def main() -> None:
+    """Read a request from standard input, answer as JSON on standard output."""
+    import dataclasses
+
+    import kconfiglib
+
+    request = json.load(sys.stdin)
+    kconf = kconfiglib.Kconfig("Kconfig", warn=False, warn_to_stderr=False)
+    kconf.load_config(request["config"])
+    answer = {name: dataclasses.asdict(why(kconf, name, asked)) for name, asked in request["asked"].items()}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
