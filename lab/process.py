@@ -2,8 +2,8 @@
 
 A child gets a process group of its own, so that it can be ended together with all it started, and so that Ctrl-C
 reaches the lab alone, which then ends the child. Should the lab itself be killed, the kernel signals the child
-(``prctl(2)``, ``PR_SET_PDEATHSIG``), and a guard, a shell that waits on a pipe which only the lab holds open, ends
-the rest of the group.
+(``prctl(2)``, ``PR_SET_PDEATHSIG``), and a guard ends the rest: a shell that leads the group, and waits on a pipe which
+only the lab holds open.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GRACE_SECONDS = 2.0
 """What a child gets between SIGTERM and SIGKILL: git removes its locks then, make its half-written targets."""
 
 PR_SET_PDEATHSIG = 1
-GUARD = 'read -r _ || kill -s KILL -- "-$1"'
+GUARD = 'trap "" HUP INT TERM; read -r _; kill -s KILL 0'
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -127,37 +127,33 @@ def die_with_parent(sig: int = signal.SIGKILL) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def guarded(pgid: int) -> Iterator[None]:
-    """Inside, process group ``pgid`` is killed should this process die, by whatever signal."""
-    ours, theirs = os.pipe()[::-1]
-    try:
-        shell = subprocess.Popen(
-            ["sh", "-c", GUARD, "sh", str(pgid)],
-            stdin=theirs,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C or a hangup must not end the guard before what it guards
-        )
-    except BaseException:
-        os.close(ours)
-        raise
-    finally:
-        os.close(theirs)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(BrokenPipeError):
-            os.write(ours, b"\n")
-        os.close(ours)
-        shell.wait()
+def guarded() -> Iterator[int]:
+    """Inside, there is a process group for children to join. It is killed when the block ends, and when this process
+    does, by whatever signal and at whatever moment."""
+    theirs, ours = os.pipe()
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, ours)
+        try:
+            shell = subprocess.Popen(
+                ["sh", "-c", GUARD],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                process_group=0,
+            )
+        finally:
+            os.close(theirs)
+        stack.callback(shell.wait)
+        stack.callback(kill_group, shell.pid)
+        yield shell.pid
 
 
-def end_group(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) -> None:
-    """End ``process``, a leader of its own group, and the group: SIGTERM, ``grace`` seconds, SIGKILL; then reap it."""
+def end_group(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS, group: int = 0) -> None:
+    """End ``process`` and its ``group`` (0: the one it leads): SIGTERM, ``grace`` seconds, SIGKILL; then reap it."""
     if process.returncode is not None:
         return
     for sig, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
-        kill_group(process, sig)
+        kill_group(group or process.pid, sig)
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
             if exited(process):
@@ -165,16 +161,16 @@ def end_group(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) ->
             time.sleep(0.005)
         if exited(process):
             break
-    # The leader is gone but not reaped yet, so its id cannot belong to another group by now.
-    kill_group(process)
+    # The leader may be gone but is not reaped yet, so its id cannot belong to another group by now.
+    kill_group(group or process.pid)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=1)
 
 
-def kill_group(process: subprocess.Popen[bytes], sig: int = signal.SIGKILL) -> None:
-    """Signal the group that ``process`` leads; it must not have been reaped yet."""
+def kill_group(group: int, sig: int = signal.SIGKILL) -> None:
+    """Signal a process group; its leader must not have been reaped yet."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, sig)
+        os.killpg(group, sig)
 
 
 class Kept:
@@ -235,24 +231,24 @@ def supervise(child: Child, input: bytes | Iterable[bytes], sinks: tuple[Sink, S
     Returns its status and the seconds it took.
     """
     began = time.monotonic()
-    process = start(child, joined=sinks[1] is None)
-    try:
-        with guarded(process.pid) if child.guard else contextlib.nullcontext():
+    with guarded() if child.guard else contextlib.nullcontext(0) as group:
+        process = start(child, group, joined=sinks[1] is None)
+        try:
             pump(child, process, input, sinks)
             process.wait()
-    except BaseException:
-        end_group(process)
-        raise
-    finally:
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        except BaseException:
+            end_group(process, group=group)
+            raise
+        finally:
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
     return process.returncode, time.monotonic() - began
 
 
-def start(child: Child, *, joined: bool) -> subprocess.Popen[bytes]:
-    """Start ``child`` as the leader of a session, which dies with this thread."""
+def start(child: Child, group: int, *, joined: bool) -> subprocess.Popen[bytes]:
+    """Start ``child`` in process group ``group`` (0: it leads its own); it dies with this thread."""
     program = child.argv[0]
     try:
         return subprocess.Popen(
@@ -263,7 +259,7 @@ def start(child: Child, *, joined: bool) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if joined else subprocess.PIPE,
             bufsize=0,
-            start_new_session=True,
+            process_group=group,
             preexec_fn=die_with_parent(),  # noqa: PLW1509 - nothing in it takes a lock
         )
     except FileNotFoundError as error:
@@ -311,7 +307,7 @@ def pump(
                 if key.fd == pidfd:
                     ended = True
                     # What the leader left behind would hold files and locks of a command that counts as done.
-                    kill_group(process)
+                    kill_group(os.getpgid(process.pid))
                     selector.unregister(pidfd)
                 elif key.fileobj is process.stdin:
                     pending = feed(process.stdin, pending, chunks, selector)
