@@ -46,7 +46,7 @@ def blamed(frames: Iterable[Frame], family: str = "helper", after: str = "") -> 
     there are any such; else empty."""
     unsure = ""
     for frame in frames:
-        if frame.function == after or is_helper(frame.function, family):
+        if not frame.function or frame.function == after or is_helper(frame.function, family):
             continue
         if frame.sure:
             return frame.function

@@ -181,12 +181,12 @@ def build(report: Open, time: float | None = None) -> Finding:
         line=report.start,
         last_line=last,
         fatal=rule.fatal,
-        functions=tuple(dict.fromkeys(("" if one.sure else "? ") + one.function for one in chain)),
+        functions=tuple(dict.fromkeys(("" if one.sure else "? ") + one.function for one in chain if one.function)),
         frames=tuple(chain),
         alternatives=_alternatives(rule, values, made),
         registers=parsed.registers,
         code=parsed.code,
-        file=file if number.isdigit() else "",
+        file=in_tree(file) if number.isdigit() else "",
         file_line=int(number) if number.isdigit() and len(number) < 8 else 0,
         taint=parsed.taint,
         damaged=_damage(report, parsed, chain),
@@ -194,6 +194,20 @@ def build(report: Open, time: float | None = None) -> Finding:
         machine=parsed.machine,
         time=time,
     )
+
+
+_TOPS = frozenset(
+    "arch block certs crypto drivers fs include init io_uring ipc kernel lib mm net rust samples scripts security sound tools usr virt".split()
+)
+
+
+def in_tree(path: str) -> str:
+    """A source file's name as the kernel's tree has it: without ``./`` and without the place it was built in."""
+    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
+    for at, part in enumerate(parts[:-1]):
+        if part in _TOPS and not (part == "kernel" and parts[at + 1] in _TOPS):
+            return "/".join(parts[at:])
+    return path
 
 
 def _signature(word: str, functions: Sequence[str], shown: str) -> str:

@@ -16,7 +16,7 @@ from lab.console.parse import END, Numbered
 from lab.console.relate import follows
 from lab.console.rules import Rule
 from lab.console.search import Hit, Search, table
-from lab.console.stages import BOOT_SIGNS, MARKER, STAGES, last_initcall, marker, release
+from lab.console.stages import BOOT_SIGNS, MARKER, OFFSET, STAGES, last_initcall, marker, offset, release
 from lab.console.types import STAGES as ORDER
 from lab.console.types import Finding, Marker, Report, Stage, StageName
 
@@ -64,6 +64,7 @@ class Scanner:
         self._stages: dict[StageName, Stage] = {}
         self._boots: dict[bytes, int] = {}
         self._release = ""
+        self._offset: int | None = None
         self._tail = b""
         self._before = ""
 
@@ -136,6 +137,7 @@ class Scanner:
             kernel_release=self._release,
             notes=tuple(notes),
             last_initcall=last_initcall(calls),
+            kernel_offset=self._offset,
         )
 
     def _block(self, block: bytes | bytearray, size: int) -> None:
@@ -313,6 +315,8 @@ class Scanner:
             self.marker = self.marker or marker(text, number)
             if self.marker:
                 self._stages.setdefault("userspace", Stage("userspace", number, time))
+        if needle == OFFSET:
+            self._offset = offset(text)
         if needle in BOOT_SIGNS:
             self._boots[needle] = self._boots.get(needle, 0) + 1
             if self._boots[needle] > 1:

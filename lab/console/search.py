@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from lab.console.rules import Rule, all_rules
-from lab.console.stages import BOOT_SIGNS, MARKER, STAGES
+from lab.console.stages import BOOT_SIGNS, MARKER, OFFSET, STAGES
 
 HYPERSCAN_FROM = 192 << 10
 
@@ -45,8 +45,8 @@ def table() -> Table:
     for place, rule in enumerate(all_rules()):
         for needle in rule.needles:
             found.setdefault(needle.encode(), []).append((place, rule))
-    extra = frozenset((*STAGES, *BOOT_SIGNS, MARKER))
-    for one in (*STAGES, *BOOT_SIGNS, MARKER):
+    extra = frozenset((*STAGES, *BOOT_SIGNS, MARKER, OFFSET))
+    for one in (*STAGES, *BOOT_SIGNS, MARKER, OFFSET):
         found.setdefault(one, [])
     coarse = tuple(one for one in found if one in extra or not any(other != one and other in one for other in found))
     needles = [Needle(one, tuple(rules), one in extra) for one, rules in found.items()]

@@ -41,6 +41,18 @@ BOOT_SIGNS = (b"Linux version ", b"SeaBIOS (version")
 
 MARKER = b"lab: userspace"
 
+OFFSET = b"Kernel Offset: 0x"
+"""KASLR's offset, which arch/x86/kernel/setup.c's dump_kernel_offset() prints at a panic."""
+
+
+def offset(text: str) -> int | None:
+    """The offset in ``Kernel Offset: 0x1a000000 from 0xffffffff81000000``."""
+    digits = text.partition("Kernel Offset: 0x")[2].split(" ")[0]
+    try:
+        return int(digits[:16], 16)
+    except ValueError:
+        return None
+
 
 def marker(text: str, number: int) -> Marker | None:
     """The marker line's fields: ``lab: userspace key=value … end``; nothing where the line was cut before its end."""

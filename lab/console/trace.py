@@ -36,6 +36,19 @@ def _frame() -> re.Pattern[str]:
 
 
 @cache
+def _bare() -> re.Pattern[str]:
+    """A frame of a kernel without kallsyms: its address alone."""
+    return re.compile(
+        r"\s+(?:\[<(?P<old>[0-9a-f]{8,16})>\]\s*)?(?P<unsure>\? )?0x(?P<address>[0-9a-f]{8,16})(?:/0x[0-9a-f]+)?\s*$"
+    )
+
+
+@cache
+def _address() -> re.Pattern[str]:
+    return re.compile(r"\[<([0-9a-f]{8,16})>\]|\[([0-9a-f]{16})\](?= [A-Za-z_])")
+
+
+@cache
 def _arm() -> re.Pattern[str]:
     return re.compile(
         r"\s*(?:\[<[0-9a-f]*>\]\s*)?\(?(?P<function>"
@@ -68,25 +81,46 @@ def _heading() -> re.Pattern[str]:
 def frame(text: str) -> Frame | None:
     """The frame that a cleaned line is, or nothing."""
     if "+" not in text and ".c:" not in text and ".h:" not in text and " from " not in text:
-        return None
+        bare = _bare().match(text) if " 0x" in text else None
+        return Frame("", 0, 0, not bare["unsure"], address=int(bare["address"], 16)) if bare else None
     if " from " in text and (found := _arm().match(text)):
-        return Frame(plain(found["function"]))
+        return Frame(plain(found["function"]), address=_address_in(text))
     found = _frame().match(text)
     if found is None:
         return None
     if found["file2"]:
-        return Frame(plain(found["function"]), 0, 0, not found["unsure"], "", found["file2"], int(found["line2"][:9]))
+        inlined = bool(found["inline2"]) or "inline >" in text
+        return Frame(
+            plain(found["function"]),
+            0,
+            0,
+            not found["unsure"],
+            "",
+            found["file2"],
+            int(found["line2"][:9]),
+            inlined=inlined,
+        )
     if found["size"] is None and not found["open"]:
         return None
+    return _made(found, not found["unsure"], text)
+
+
+def _made(found: re.Match[str], sure: bool, text: str) -> Frame:
     return Frame(
         plain(found["function"]),
-        int(found["offset"][:16], 16),
+        int((found["offset"] or "0")[:16], 16),
         int((found["size"] or "0")[:16], 16),
-        not found["unsure"],
+        sure,
         found["module"] or "",
         found["file"] or "",
         int((found["line"] or "0")[:9]),
+        _address_in(text),
     )
+
+
+def _address_in(text: str) -> int:
+    found = _address().search(text) if "[" in text else None
+    return int(found[1] or found[2], 16) if found else 0
 
 
 def pointer(text: str) -> Frame | None:
@@ -94,15 +128,7 @@ def pointer(text: str) -> Frame | None:
     found = _pointer().match(text)
     if found is None or (found["offset"] is None and not found["file"]):
         return None
-    return Frame(
-        plain(found["function"]),
-        int((found["offset"] or "0")[:16], 16),
-        int((found["size"] or "0")[:16], 16),
-        True,
-        found["module"] or "",
-        found["file"] or "",
-        int((found["line"] or "0")[:9]),
-    )
+    return _made(found, True, text)
 
 
 def is_heading(text: str) -> bool:

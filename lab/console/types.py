@@ -24,7 +24,9 @@ _REMARKS: tuple[Kind, ...] = ("memory", "test", "hardware", "firmware")
 
 @dataclass(frozen=True)
 class Frame:
-    """One line of a backtrace. ``sure`` is false for what the kernel marked with ``?``."""
+    """One line of a backtrace. ``sure`` is false for what the kernel marked with ``?``; ``inlined`` is true for what
+    only the debug information tells; ``address`` is 0 where the console has none. A kernel without kallsyms prints
+    addresses alone: then ``function`` is empty until a vmlinux tells it."""
 
     function: str
     offset: int = 0
@@ -33,6 +35,8 @@ class Frame:
     module: str = ""
     file: str = ""
     line: int = 0
+    address: int = 0
+    inlined: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class Report:
     kernel_release: str = ""
     notes: tuple[str, ...] = field(default=())
     last_initcall: str = ""
+    kernel_offset: int | None = None
 
     @property
     def stage(self) -> str:

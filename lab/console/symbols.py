@@ -1,0 +1,203 @@
+"""What a ``vmlinux`` (or a module) tells of a console: addresses of functions, their real sizes, the bug table.
+
+Sizes: a console's ``FUNC+0x1e/0xa0`` is kallsyms' size, the distance to the next symbol (kernel/kallsyms.c,
+get_symbol_pos()), which the ELF symbol's own size is not. Bug table: ``struct bug_entry`` of include/asm-generic/bug.h with
+GENERIC_BUG_RELATIVE_POINTERS and DEBUG_BUGVERBOSE, 12 bytes; until 5.16 the file's displacement counted from the entry.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import struct
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.console.blame import plain
+from lab.errors import UserError
+
+VERSION = 3
+_SHF_EXECINSTR = 4
+_ENTRY = struct.Struct("<iiHH")
+_LIMIT_BYTES = 4 << 30
+
+
+class Index(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of an ELF file beside it. ``starts``, ``sizes`` and ``names`` are parallel, by address; ``bugs`` maps the
+    address of a BUG's or WARN's instruction to file and line; ``stamp`` tells whether the file is still the same."""
+
+    version: int
+    stamp: tuple[int, int]
+    starts: list[int]
+    sizes: list[int]
+    names: list[str]
+    bugs: dict[int, tuple[str, int]]
+    text: int
+    dwarf: bool
+
+
+class Symbols:
+    """Functions of one ELF file by name and by address."""
+
+    def __init__(self, path: Path, index: Index) -> None:
+        self.path = path
+        self.index = index
+        self._named: dict[str, list[int]] = defaultdict(list)
+        for at, name in enumerate(index.names):
+            self._named[plain(name)].append(at)
+
+    def addresses(self, function: str, offset: int, size: int) -> list[int]:
+        """Where ``function+offset`` may be; functions of that real size alone if there are any (``size`` 0: unknown)."""
+        places = self._named.get(function, [])
+        fitting = [at for at in places if size and self.index.sizes[at] == size]
+        return [self.index.starts[at] + offset for at in fitting or places]
+
+    def sizes(self, function: str) -> list[int]:
+        """The real sizes of the functions of that name; empty where there is none."""
+        return [self.index.sizes[at] for at in self._named.get(function, [])]
+
+    def at(self, address: int) -> tuple[str, int, int] | None:
+        """Function, offset and size for an address; nothing outside of the kernel's text."""
+        place = bisect.bisect_right(self.index.starts, address) - 1
+        if place < 0 or address - self.index.starts[place] >= self.index.sizes[place]:
+            return None
+        return plain(self.index.names[place]), address - self.index.starts[place], self.index.sizes[place]
+
+    def bug(self, address: int) -> tuple[str, int] | None:
+        """File and line of the BUG() or WARN() whose instruction is at ``address``."""
+        return self.index.bugs.get(address)
+
+
+def load(path: Path, *, cache: Path | None = None) -> Symbols:
+    """Symbols of an ELF file, from the index beside it (or at ``cache``) if that is of the same file, else read and
+    indexed. Raises :class:`UserError` where the file can't be read or is no ELF file with symbols."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    stamp = (status.st_size, status.st_mtime_ns)
+    kept = cache or path.with_name(path.name + ".symbols")
+    if index := _kept(kept, stamp):
+        return Symbols(path, index)
+    index = _read(path, stamp)
+    _keep(kept, index)
+    return Symbols(path, index)
+
+
+def _kept(path: Path, stamp: tuple[int, int]) -> Index | None:
+    try:
+        index = msgspec.msgpack.decode(path.read_bytes(), type=Index)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return index if (index.version, index.stamp) == (VERSION, stamp) else None
+
+
+def _keep(path: Path, index: Index) -> None:
+    """Write the index; where that can't be done the next reading only takes longer."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        part.write_bytes(msgspec.msgpack.encode(index))
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+
+
+def _read(path: Path, stamp: tuple[int, int]) -> Index:
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        with path.open("rb") as file:
+            return _index(ELFFile(file), stamp)
+    except (ELFError, struct.error, UnicodeDecodeError, ValueError, OSError) as error:
+        raise UserError(f"{path}: not an ELF file with symbols that can be read: {error}") from None
+
+
+def _index(elf: Any, stamp: tuple[int, int]) -> Index:
+    table = elf.get_section_by_name(".symtab")
+    if table is None:
+        raise ValueError("it has no symbol table")
+    places: dict[int, str] = {}
+    order = "<" if elf.little_endian else ">"
+    layout = struct.Struct(order + ("IBBHQQ" if elf.elfclass == 64 else "IIIBBH"))
+    names = elf.get_section(table["sh_link"]).data()
+    text = _executable(elf)
+    ends = 0
+    for entry in layout.iter_unpack(table.data()):
+        if elf.elfclass == 64:
+            name, info, _, section, value, _ = entry
+        else:
+            name, value, _, info, _, section = entry
+        if section not in text or info & 15 > 2:
+            continue
+        string = names[name : names.index(b"\0", name)].decode("ascii", "replace")
+        if string and not string.startswith((".L", "$", "__pfx_", "__cfi_")) and _better(string, places.get(value)):
+            places[value] = string
+        ends = max(ends, text[section])
+    starts = sorted(places)
+    sizes = [after - before for before, after in zip(starts, [*starts[1:], ends], strict=True)] if starts else []
+    return Index(
+        VERSION,
+        stamp,
+        starts,
+        sizes,
+        [places[start] for start in starts],
+        _bugs(elf),
+        next((start for start in starts if places[start] in ("_text", "_stext")), starts[0] if starts else 0),
+        elf.has_dwarf_info(),
+    )
+
+
+def _executable(elf: Any) -> dict[int, int]:
+    """Executable sections: number to end address."""
+    return {
+        number: section["sh_addr"] + section["sh_size"]
+        for number, section in enumerate(elf.iter_sections())
+        if section["sh_flags"] & _SHF_EXECINSTR
+    }
+
+
+def _better(name: str, other: str | None) -> bool:
+    """Of two names for one address the more telling: a function's rather than a section mark's."""
+    return other is None or other.startswith(("_", ".")) and not name.startswith(("_", "."))
+
+
+def _bugs(elf: Any) -> dict[int, tuple[str, int]]:
+    """The bug table of a little-endian vmlinux; empty where it has none or has it in another form."""
+    section = elf.get_section_by_name("__bug_table")
+    if section is None or not elf.little_endian or elf["e_type"] != "ET_EXEC" and elf["e_type"] != "ET_DYN":
+        return {}
+    data, base = section.data(), section["sh_addr"]
+    strings = _Strings(elf)
+    found: dict[int, tuple[str, int]] = {}
+    for at in range(0, len(data) - len(data) % _ENTRY.size, _ENTRY.size):
+        address, file, line, _ = _ENTRY.unpack_from(data, at)
+        name = strings.path(base + at + 4 + file) or strings.path(base + at + file)
+        if name:
+            found[base + at + address] = (name, line)
+    return found
+
+
+class _Strings:
+    """File names in the read-only data, by address."""
+
+    def __init__(self, elf: Any) -> None:
+        self._parts = [
+            (section["sh_addr"], section.data())
+            for section in elf.iter_sections()
+            if section.name.startswith(".rodata") and section["sh_type"] == "SHT_PROGBITS"
+        ]
+
+    def path(self, address: int) -> str:
+        """The source file's name that begins exactly there, or empty."""
+        for base, data in self._parts:
+            at = address - base
+            if 0 < at < len(data):
+                end = data.find(b"\0", at, at + 1024)
+                name = data[at:end] if end > 0 else b""
+                if name.endswith((b".c", b".h", b".S", b".rs")) and data[at - 1] == 0 and name.isascii():
+                    return name.decode()
+        return ""
