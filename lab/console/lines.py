@@ -75,11 +75,13 @@ def clean(raw: bytes) -> Text:
     text = decode(raw)
     time: float | None = None
     caller = ""
-    position = 0
+    position = start = 0
+    kind: str | None = "micros"
     match = _prefix().match
     while found := match(text, position):
         if found.end() == position:
             break
+        start = position
         position = found.end()
         kind = found.lastgroup
         if kind == "time":
@@ -88,9 +90,15 @@ def clean(raw: bytes) -> Text:
             time = int(found["micros"][:18]) / 1e6
         elif kind == "caller":
             caller = found["caller"]
-    if position and text[position : position + 1] == " ":
+    spaced = kind != "micros" and not text.startswith("<", start)
+    if spaced and text[position : position + 1] == " ":
         position += 1
     return Text(text[position:], time, caller)
+
+
+@cache
+def _raw_escapes() -> re.Pattern[bytes]:
+    return re.compile(rb"\x1b\[[0-9;?<=>]*[ -/]*[@-~]")
 
 
 @cache
@@ -102,7 +110,20 @@ def split(raw: bytes) -> list[bytes]:
     """Pieces of a raw line that were lines of their own: parted by a carriage return, or by a kernel's time stamp that
     another program's unfinished line (a prompt) stands before."""
     raw = raw[:LIMIT].rstrip(b"\r\n")
+    if b"\x1b" in raw:
+        raw = _raw_escapes().sub(b"", raw)
     pieces = raw.split(b"\r") if b"\r" in raw else [raw]
     if raw.find(b"[", 24) > 0:
-        pieces = [part for piece in pieces for part in _late_stamp().split(piece)]
-    return [piece for piece in pieces if piece] or [b""]
+        pieces = [part for piece in pieces for part in _parts(piece)]
+    return [piece for piece in pieces if piece.strip()] or [b""]
+
+
+def _parts(piece: bytes) -> list[bytes]:
+    """A line parted before each later time stamp; what only other prefixes stand before begins no new line."""
+    parts: list[bytes] = []
+    for part in _late_stamp().split(piece):
+        if parts and not clean(parts[-1]).text.strip():
+            parts[-1] += b" " + part
+        else:
+            parts.append(part)
+    return parts
