@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -125,7 +124,7 @@ def arguments(ask: Ask, wires: Wires | None = None, trace: tuple[str, ...] = ())
 
 def make_folder(paths: Paths) -> Path:
     """A new folder below ``paths.boots``, named so that names sort by time."""
-    folder = paths.boots / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+    folder = paths.boots / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(4).hex()}"
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -185,8 +184,9 @@ def describe(outcome: Outcome, seen: Seen, report: Report, ask: Ask) -> str:
     said = first_line(seen.errors)
     status = seen.status
     how = f"signal {-status}" if status is not None and status < 0 else f"status {status}"
+    waited = "the guest did not end" if report.marker else "no marker from user space"
     return {
-        "hang": f"no marker from user space within {ask.deadline:g} s (stage {stage})",
+        "hang": f"{waited} within {ask.deadline:g} s (stage {stage})",
         "accelerator": f"the accelerator {ask.accel} broke: {said or 'QEMU stopped the guest with an internal error'}",
         "qemu": f"QEMU ended by itself with {how}{': ' if said else ''}{said}",
     }.get(outcome, "the run was ended from outside")
