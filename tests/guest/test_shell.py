@@ -36,7 +36,7 @@ def test_a_person_gets_a_shell_and_leaves_it_with_ctrl_bracket(kernel: Path, pat
     terminal.expect("a shell in the guest; Ctrl-] ends it")
     terminal.expect("# ")
     terminal.send("echo $((40 + 2)) $(ls -d /sys/devices/system/node/node* | wc -l)\r")
-    terminal.expect("42 2\r\n")
+    terminal.expect("42 2\r+\n")
     terminal.send("\x1d")
     terminal.expect(pexpect.EOF)
     terminal.close()
