@@ -138,6 +138,8 @@ def fetch(url: str, partial: Partial, known: bool, limit: float, progress: Progr
             if size >= 0 and partial.have() == size:
                 return
             append(response, partial, size, limit, progress)
+    except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError):
+        raise Broken(f"the connection ended after {partial.have()} bytes") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise Broken(brief(error)) from None
     if partial.have() < size:

@@ -69,7 +69,7 @@ def read_mail(path: Path, data: bytes, repo: Path) -> Mail:
         return Mail(subject, LAB_NAME, LAB_EMAIL, LAB_DATE, f"{subject}\n", data)
     with tempfile.TemporaryDirectory(prefix="lab-mail-") as folder:
         body, diff = Path(folder, "message"), Path(folder, "diff")
-        args = ("mailinfo", "--encoding=UTF-8", "--quoted-cr=strip", str(body), str(diff))
+        args = ("mailinfo", "--encoding=UTF-8", "--quoted-cr=nowarn", str(body), str(diff))
         done = git(repo, *args, input=data, check=False)
         if not done.ok:
             raise UserError(f"{path}: not a patch mail: {reason(done)}")

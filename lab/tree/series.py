@@ -75,15 +75,15 @@ def apply_series(
     high += [Patch("fix", path, read_patch(path)) for path in fix]
     folder = base.repo / "lab-series"
     record = folder / f"{series_key(base, [*low, *high])}.json"
-    applied = load_applied(record, base.repo)
+    files: list[Path | None] = [None, *(patch.path for patch in high)]
+    applied = load_applied(record, base.repo, len(files))
     if applied is None:
         with locked(folder / "lock", LOCK_SECONDS):
-            applied = load_applied(record, base.repo)
+            applied = load_applied(record, base.repo, len(files))
             if applied is None:
                 with scratch(folder) as index:
                     applied = apply_all(base, low, high, index, progress)
                 keep(record, applied, base.repo)
-    files: list[Path | None] = [None, *(patch.path for patch in high)]
     points = tuple(
         Point(index=n, role=one.role, subject=one.subject, commit=one.commit, tree=one.tree, patch=file)
         for n, (one, file) in enumerate(zip(applied, files, strict=True))
@@ -109,8 +109,8 @@ def series_key(base: Base, patches: Sequence[Patch]) -> str:
     return digest.hexdigest()
 
 
-def load_applied(record: Path, repo: Path) -> list[Applied] | None:
-    """The points that were kept in ``record``, if git still has each of them."""
+def load_applied(record: Path, repo: Path, count: int) -> list[Applied] | None:
+    """The ``count`` points that were kept in ``record``, if git still has each of them."""
     try:
         applied = msgspec.json.decode(record.read_bytes(), type=list[Applied])
     except (OSError, msgspec.MsgspecError):
@@ -118,7 +118,7 @@ def load_applied(record: Path, repo: Path) -> list[Applied] | None:
     asked = "".join(f"{one.commit}\n{one.tree}\n" for one in applied)
     found = text(git(repo, "cat-file", "--batch-check=%(objectname) %(objecttype)", input=asked.encode()))
     wanted = [line for one in applied for line in (f"{one.commit} commit", f"{one.tree} tree")]
-    return applied if found.splitlines() == wanted else None
+    return applied if len(applied) == count and found.splitlines() == wanted else None
 
 
 def keep(record: Path, applied: list[Applied], repo: Path) -> None:

@@ -1,0 +1,105 @@
+"""Small kernels: real git repositories and tarballs with a Makefile like the kernel's and a few files."""
+
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab.paths import Paths
+
+MEMPOLICY = "".join(f"line {n}\n" for n in range(1, 41))
+
+
+def makefile(version: str) -> str:
+    """The head of the kernel's Makefile for ``version`` (``3.7.0-rc4``)."""
+    number, dash, extra = version.partition("-")
+    major, patch, sub = number.split(".")
+    numbers = f"VERSION = {major}\nPATCHLEVEL = {patch}\nSUBLEVEL = {sub}\n"
+    return f"# SPDX\n{numbers}EXTRAVERSION = {dash}{extra}\nNAME = Test\n"
+
+
+def write_kernel(folder: Path, version: str) -> Path:
+    """A source folder with what real ones have: a file that .gitignore names, a script, a symbolic link."""
+    (folder / "mm").mkdir(parents=True)
+    (folder / "scripts").mkdir()
+    (folder / "include").mkdir()
+    (folder / "Makefile").write_text(makefile(version))
+    (folder / ".gitignore").write_text("*.lex.c\n.*\n")
+    (folder / ".gitattributes").write_text("*.c diff=cpp text eol=crlf\n")
+    (folder / "mm" / "mempolicy.c").write_text(MEMPOLICY)
+    (folder / "mm" / "slub.c").write_text("int slub;\n")
+    (folder / "include" / "shipped.lex.c").write_text("shipped\n")
+    (folder / "scripts" / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "scripts" / "run.sh").chmod(0o755)
+    (folder / "scripts" / "link").symlink_to("../include")
+    return folder
+
+
+Git = Callable[..., str]
+Kernel = Callable[..., Path]
+
+IDENTITY = {"NAME": "Ärger Dev", "EMAIL": "dev@example.org", "DATE": "2012-11-06T09:14:36+0100"}
+
+
+def run_git(*args: str, cwd: Path) -> str:
+    """git as a developer would run it, with a name set."""
+    identity = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in IDENTITY.items()}
+    env = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null", **identity}
+    argv = ["git", "-c", "maintenance.auto=false", *args]
+    return subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def git() -> Git:
+    """``git("commit", …, cwd=…)``, see :func:`run_git`."""
+    return run_git
+
+
+@pytest.fixture(scope="session")
+def made_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this run keeps its kernels, so that each is made once."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """A lab with nothing in its cache."""
+    return Paths(cache=tmp_path / "cache", data=tmp_path / "data", config=tmp_path / "config")
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, made_kernels: Path) -> Kernel:
+    """``kernel("3.7.2")`` is a git repository of a user's with one commit."""
+
+    def make(version: str, name: str = "linux") -> Path:
+        made = made_kernels / version
+        if not made.exists():
+            write_kernel(made, version)
+            run_git("init", "-q", "-b", "main", "--template=", cwd=made)
+            run_git("add", "-f", ".", cwd=made)
+            run_git("commit", "-q", "-m", f"Linux {version}", cwd=made)
+        folder = tmp_path / name
+        shutil.copytree(made, folder, symlinks=True)
+        run_git("status", cwd=folder)  # the copies have other inodes, which the index learns now
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def tarball(tmp_path: Path) -> Kernel:
+    """``tarball("6.1.7")`` is a source tarball as kernel.org and Debian make them, with files in a fixed order."""
+
+    def make(version: str, name: str = "", comment: str = "") -> Path:
+        folder = write_kernel(tmp_path / f"pack-{version}-{name}" / f"linux-{version}", version)
+        path = tmp_path / (name or f"linux-{version}.tar.xz")
+        headers = {"comment": comment} if comment else {}
+        with tarfile.open(path, f"w:{path.suffix[1:]}", format=tarfile.PAX_FORMAT, pax_headers=headers) as tar:
+            tar.add(folder, folder.name)
+        return path
+
+    return make
