@@ -77,7 +77,7 @@ def build(
     same = (kconfig.name, toolchain.identity, repr(compat.flags))
     place = paths.objects / f"{objects_key}-{hashlib.sha256(chr(0).join(same).encode()).hexdigest()[:12]}"
     place.mkdir(parents=True, exist_ok=True)
-    with locked(place.with_suffix(".lock"), deadline=deadline):
+    with locked(place.with_name(f"{place.name}.lock"), deadline=deadline):
         known = find(key, paths)  # another process may have built it while this one waited
         if known is not None:
             return known

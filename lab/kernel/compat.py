@@ -11,8 +11,8 @@ then helps, and in a sentence why; all entries that apply are used together, in 
     flags = { HOSTCFLAGS = "-O2 -fcommon" }
     patches = ["3.7-something.patch"]
 
-A range is bounds that must all hold (``>=``, ``>``, ``<=``, ``<``); a list of ranges holds when one of them does. Flags of
-one make variable are joined with spaces. Make expands them, so ``$(srctree)`` may stand in one.
+A range is bounds that must all hold (``>=``, ``>``, ``<=``, ``<``); a list of ranges holds when one of them does. Flags
+of one make variable are joined with spaces. Make expands them, so ``$(srctree)`` may stand in one.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 def choose_compat(version: str, toolchain: Toolchain, *, folder: Path | None = None) -> Compat:
-    """The compat for kernel ``version`` (``3.7.2``, ``v3.7-rc4``) with ``toolchain``; an empty one where none is needed.
+    """The compat for kernel ``version`` (``3.7.2``, ``v3.7-rc4``) with ``toolchain``; empty where none is needed.
 
     ``folder`` holds the table and its patches (the project's own when None). Raises :class:`UserError` for a version
     that is none and for a mistake in the table.

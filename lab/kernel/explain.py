@@ -7,12 +7,14 @@ that is done in a process of its own: ``python -m lab.kernel.explain``.
 from __future__ import annotations
 
 import difflib
+import io
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lab.kernel.types import Toolchain, Unmet
 from lab.process import run
@@ -102,12 +104,30 @@ def why(kconf: Any, name: str, asked: str) -> Unmet:
     return Unmet(name, asked, got, reason, where)
 
 
+def open_kconfig(_kconf: Any, filename: str, mode: str) -> IO[str]:
+    """Open a Kconfig file with newer words said in the older ones that kconfiglib 14.1 knows: since Linux 6.1 (commit
+    6dd85ff178cd) MODULES is marked by ``modules`` and no longer by ``option modules``; ``transitional`` (6.18) means
+    nothing to a reader."""
+    if mode != "r":
+        raise OSError(f"{filename}: nothing is written here")
+    text = Path(filename).read_text(encoding="utf-8", errors="replace")
+    text = NEWER.sub(lambda found: "\toption modules" if found[1] == "modules" else "", text)
+    return io.StringIO(STRAY.sub(lambda found: " " * len(found[0]), text))
+
+
+NEWER = re.compile(r"^[ \t]+(modules|transitional)[ \t]*$", re.MULTILINE)
+STRAY = re.compile(r"^[.,;:+*-]+(?!-*help)", re.MULTILINE)
+"""Punctuation at the start of a line, which old kernels have by mistake (3.7: ``+config`` in sound/soc/ux500) and whose
+parser only warns of. Spaces of the same width keep a help text as deep as it was."""
+
+
 def main() -> None:
     """Read a request from standard input, answer as JSON on standard output."""
     import dataclasses
 
     import kconfiglib
 
+    kconfiglib.Kconfig._open = open_kconfig  # this process does nothing else
     request = json.load(sys.stdin)
     kconf = kconfiglib.Kconfig("Kconfig", warn=False, warn_to_stderr=False)
     kconf.load_config(request["config"])

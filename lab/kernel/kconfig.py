@@ -177,7 +177,7 @@ def configure(fragment: Fragment, source: Path, place: Path, variables: list[str
     from lab.files import locked
 
     place.mkdir(parents=True, exist_ok=True)
-    with locked(place.with_suffix(".lock"), deadline=SECONDS):
+    with locked(place.with_name(f"{place.name}.lock"), deadline=SECONDS):
         asked = place / "fragment.config"
         write_atomic(asked, "".join(f"{line(ask)}\n" for ask in fragment.asked))
         common = ["make", "-s", "-C", str(source), f"O={place}", *variables]
