@@ -47,6 +47,12 @@ class _Reading:
         self.flags: tuple[str, ...] = ()
         self.built: tuple[int, Finding] | None = None
 
+    def flag(self, word: str) -> None:
+        """Note a damage of the report."""
+        if word not in self.flags:
+            self.flags = (*self.flags, word)
+            self.built = None
+
 
 class Scanner:
     """Reads a console in pieces of any size; ``fatal``, ``complete`` and ``marker`` may be asked at any time."""
@@ -191,9 +197,7 @@ class Scanner:
     def _line(self, line: Numbered, time: float | None, caller: str, rules: dict[int, Rule]) -> None:
         if line.text and line.text == self._before and self._open and not rules:
             if reading := self._reading(caller):
-                reading.flags = (
-                    (*reading.flags, "printed twice") if "printed twice" not in reading.flags else reading.flags
-                )
+                reading.flag("printed twice")
             return
         self._before = line.text
         for _, rule in sorted(rules.items()) if rules else ():
@@ -235,7 +239,7 @@ class Scanner:
             return
         if current:
             if current.rule.fatal and rule.fatal and rule.role == "start" and not current.traced:
-                current.flags = (*current.flags, "nested")
+                current.flag("nested")
             self._finish(caller)
         self._begin(caller, _Reading(rule, groups, line, caller, time))
         if rule.alone:
@@ -246,6 +250,8 @@ class Scanner:
         """Whether a header that may be a part of the report before it is one."""
         if rule.role == "prelude":
             return current.rule.role != "prelude" and not current.traced and rule.word != "cut-here"
+        if current.rule.role == "after":
+            return False  # another processor's
         return not (
             current.traced and current.rule.kind in ("warning", "lockdep", "stall", "hang", "sanitizer", "memory")
         )
@@ -323,8 +329,9 @@ class Scanner:
                 self._again(number, needle, text, time)
         if name := STAGES.get(needle):
             self._stages.setdefault(name, Stage(name, number, time))
-            if needle not in BOOT_SIGNS:
-                self._search.muted.add(table().coarse.index(needle))
+            self._search.muted.update(
+                place for place, one in enumerate(table().coarse) if STAGES.get(one) == name and one not in BOOT_SIGNS
+            )
         if not self._release and needle == b"Linux version ":
             self._release = release(text)
 

@@ -6,6 +6,7 @@ matcher, all needles at once (https://intel.github.io/hyperscan/dev-reference/).
 
 from __future__ import annotations
 
+from collections.abc import Set
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -53,19 +54,28 @@ def table() -> Table:
     return Table(coarse, tuple(tuple(needle for needle in needles if one in needle.text) for one in coarse))
 
 
-@cache
-def _database() -> Any:
-    """hyperscan's database of the needles, or nothing where the library can't be used."""
+class Engine(NamedTuple):
+    """hyperscan's database of some of the coarse needles; ``numbers`` and ``lengths`` are theirs, ``muted`` how many
+    needles were muted when it was made."""
+
+    database: Any
+    scratch: Any
+    numbers: list[int]
+    lengths: list[int]
+    muted: int
+
+
+def engine(muted: Set[int]) -> Engine | None:
+    """hyperscan over all needles but the muted, or nothing where the library can't be used."""
     try:
         import hyperscan
     except ImportError:
         return None
-    needles = table().coarse
+    numbers = [number for number in range(len(table().coarse)) if number not in muted]
+    needles = [table().coarse[number] for number in numbers]
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=list(needles), ids=list(range(len(needles))), elements=len(needles), flags=0, literal=True
-    )
-    return database
+    database.compile(expressions=needles, ids=list(range(len(needles))), elements=len(needles), flags=0, literal=True)
+    return Engine(database, hyperscan.Scratch(database), numbers, [len(needle) for needle in needles], len(muted))
 
 
 class Search:
@@ -74,16 +84,17 @@ class Search:
     def __init__(self) -> None:
         self.muted: set[int] = set()
         self._seen = 0
-        self._lengths = [len(needle) for needle in table().coarse]
-        self._scratch: Any = None
+        self._engine: Engine | None = None
+        self._renew_at = HYPERSCAN_FROM
 
     def hits(self, block: bytes | bytearray, size: int) -> list[Hit]:
         """Every needle in ``block[:size]`` that is not muted, in the order of its place."""
         self._seen += size
-        if self._seen >= HYPERSCAN_FROM and _database() is not None:
-            found = self._quick(block, size)
-        else:
-            found = self._simple(block, size)
+        if self._seen >= self._renew_at:
+            if self._engine is None or self._engine.muted != len(self.muted):
+                self._engine = engine(self.muted)
+            self._renew_at = self._seen * 8
+        found = self._quick(self._engine, block, size) if self._engine else self._simple(block, size)
         found.sort()
         return found
 
@@ -98,18 +109,14 @@ class Search:
                 at = block.find(needle, at + 1, size)
         return found
 
-    def _quick(self, block: bytes | bytearray, size: int) -> list[Hit]:
-        import hyperscan
-
-        if self._scratch is None:
-            self._scratch = hyperscan.Scratch(_database())
+    def _quick(self, engine: Engine, block: bytes | bytearray, size: int) -> list[Hit]:
         found: list[Hit] = []
-        muted, lengths = self.muted, self._lengths
+        muted, numbers, lengths = self.muted, engine.numbers, engine.lengths
 
-        def matched(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            if number not in muted:
-                found.append(Hit(end - lengths[number], number))
+        def matched(place: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            if numbers[place] not in muted:
+                found.append(Hit(end - lengths[place], numbers[place]))
 
         with memoryview(block)[:size] as view:
-            _database().scan(view, match_event_handler=matched, scratch=self._scratch)
+            engine.database.scan(view, match_event_handler=matched, scratch=engine.scratch)
         return found

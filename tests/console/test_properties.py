@@ -48,7 +48,7 @@ QUIET = (
 STAMPS = {
     "none": lambda n: "",
     "seconds": lambda n: f"[{n / 1000:12.6f}] ",
-    "seconds and task": lambda n: f"[{n / 1000:12.6f}][    T{n % 7}] ",
+    "seconds and task": lambda n: f"[{n / 1000:12.6f}][    T7] ",
     "one space": lambda n: f"[ {n / 1000:.6f}] ",
     "level": lambda n: f"<{n % 7}>[{n / 1000:12.6f}] ",
     "kmsg": lambda n: f"6,{n},{n * 1000},-;",
