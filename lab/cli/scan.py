@@ -29,7 +29,7 @@ def scan(logs: tuple[str, ...], signature: str, as_json: bool) -> int:
     lab scan --json *.log | jq -r '.findings[].title'
     """
     from lab.case import Expect
-    from lab.console.report import report_json
+    from lab.console.render import report_json
     from lab.verdict import judge_report
 
     codes = []
