@@ -1,9 +1,9 @@
 """Running other programs: bounded in time, bounded in output, and never outliving the lab.
 
 A child gets a process group of its own, so that it can be ended together with all it started, and so that Ctrl-C
-reaches the lab alone, which then ends the child. Should the lab itself be killed, the kernel signals the child
-(``prctl(2)``, ``PR_SET_PDEATHSIG``), and a guard ends the rest: a shell that leads the group, and waits on a pipe which
-only the lab holds open.
+reaches the lab alone, which then ends the child. Should the lab itself be killed, a guard ends the group: a shell that
+leads it, and waits on a pipe which only the lab holds open. (``prctl(2)`` with ``PR_SET_PDEATHSIG`` reaches one process
+only, and asking for it between fork and exec makes Python copy its whole address space: ten times the cost.)
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def run(
     """Run ``argv`` to its end, at most ``deadline`` seconds, and keep ``limit`` bytes of each output stream.
 
     ``env`` is the child's whole environment (the lab's own when None). ``input`` may be a generator, which is read as
-    the child takes it. ``guard=False`` saves about 2 ms where the child starts no children of its own.
+    the child takes it. ``guard=False`` saves a millisecond; it is for programs that end by themselves in a moment.
     Raises :class:`ToolMissing` (with ``hint``), :class:`DeadlinePassed`, :class:`InfrastructureError`; a status that is
     not 0 is a result. On any exception, Ctrl-C too, the child and its group are gone when this returns.
     """
@@ -115,7 +115,8 @@ def stream(
 
 
 def die_with_parent(sig: int = signal.SIGKILL) -> Callable[[], None]:
-    """A ``preexec_fn`` for :class:`subprocess.Popen`: the child gets ``sig`` when the thread that started it ends."""
+    """A ``preexec_fn`` for a :class:`subprocess.Popen` that outlives a function: the child gets ``sig`` when the thread
+    that started it ends (``prctl(2)``, ``PR_SET_PDEATHSIG``)."""
     parent = os.getpid()
 
     def prepare() -> None:
@@ -248,7 +249,7 @@ def supervise(child: Child, input: bytes | Iterable[bytes], sinks: tuple[Sink, S
 
 
 def start(child: Child, group: int, *, joined: bool) -> subprocess.Popen[bytes]:
-    """Start ``child`` in process group ``group`` (0: it leads its own); it dies with this thread."""
+    """Start ``child`` in process group ``group`` (0: it leads its own)."""
     program = child.argv[0]
     try:
         return subprocess.Popen(
@@ -260,7 +261,6 @@ def start(child: Child, group: int, *, joined: bool) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT if joined else subprocess.PIPE,
             bufsize=0,
             process_group=group,
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 - nothing in it takes a lock
         )
     except FileNotFoundError as error:
         if child.cwd is not None and not child.cwd.is_dir():

@@ -62,9 +62,7 @@ def switch(repo: Path, wanted: str, folder: Path, index: Path) -> str:
     workers = () if index.exists() else ("-c", f"checkout.workers={os.cpu_count() or 1}")
 
     def run(*args: str) -> Completed:
-        return git(
-            repo, *args, index=index, work_tree=folder, deadline=CHECKOUT_SECONDS, check=False, guard=bool(workers)
-        )
+        return git(repo, *args, index=index, work_tree=folder, deadline=CHECKOUT_SECONDS, check=False, guard=True)
 
     done = run(*workers, "read-tree", "--reset", "-u", wanted)
     if b"No space left on device" in done.stderr:

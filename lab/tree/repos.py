@@ -91,6 +91,7 @@ def import_once(
             "--depth=0",
             input=commit_stream(entries(), f"Import {origin}\n"),
             deadline=IMPORT_SECONDS,
+            guard=True,
         )
         commit = text(git(repo, "rev-parse", "--verify", BRANCH))
         record = Imported(commit, kernel_version(repo, commit), origin, comment())
@@ -158,28 +159,25 @@ def tell(file: IO[bytes], archive: Path, progress: Progress | None) -> None:
 def linked_repo(paths: Paths, git_dir: Path) -> Path:
     """The lab's repository that borrows the objects of the user's ``git_dir``; nothing is copied and nothing is ever
     written there (gitrepository-layout(5), objects/info/alternates)."""
-    objects = git_path(git_dir, "objects")
-    if "\n" in str(objects) or not objects.is_dir():
+    asked = ("--show-object-format", "--git-path", "objects", "--git-path", "shallow")
+    object_format, *found = text(git(git_dir, "rev-parse", *asked)).splitlines()
+    # Relative to where git ran; the worktrees of a repository share both.
+    objects, shallow = ((git_dir / name).resolve() for name in found) if len(found) == 2 else (git_dir, git_dir)
+    if "\n" in str(objects) or objects == git_dir or not objects.is_dir():
         raise UserError(f"{git_dir}: its objects cannot be borrowed from {str(objects)!r}")
     name = f"tree-{short_hash(str(objects))}"
     final = paths.bases / f"{name}.git"
     if not final.exists():
         with new_repo(paths, name) as repo:
             if repo is not None:
-                make_repo(repo, text(git(git_dir, "rev-parse", "--show-object-format")))
+                make_repo(repo, object_format)
                 (repo / "objects" / "info").mkdir(exist_ok=True)
                 (repo / "objects" / "info" / "alternates").write_text(f"{objects}\n")
-    shallow = git_path(git_dir, "shallow")
     if shallow.is_file():
         write_atomic(final / "shallow", shallow.read_bytes())
     else:
         (final / "shallow").unlink(missing_ok=True)
     return final
-
-
-def git_path(git_dir: Path, name: str) -> Path:
-    """Where ``name`` is for a repository; worktrees share most of theirs."""
-    return (git_dir / text(git(git_dir, "rev-parse", "--git-path", name))).resolve()
 
 
 def find_git_dir(tree: Path) -> Path | None:
