@@ -1,5 +1,6 @@
-"""A report with what a ``vmlinux`` adds: files, lines and inlined functions of its frames, the place of a BUG() that the
-console lost, names for bare addresses, and whether console and vmlinux are of one build."""
+"""A report with what a ``vmlinux`` adds: files, lines and inlined functions of its frames, the place of a BUG()
+that the console lost, names for bare addresses, and whether console and vmlinux are of one build.
+"""
 
 from __future__ import annotations
 

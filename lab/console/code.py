@@ -1,8 +1,9 @@
 """The ``Code:`` bytes of a report as instructions, the one that faulted marked.
 
-Formats: x86 prints bytes with the faulting one in ``<>`` (arch/x86/kernel/dumpstack.c, show_opcodes()); arm64 and arm print
-words, the faulting one in ``()`` (arch/arm64/kernel/traps.c, dump_kernel_instr()), arm in Thumb state halfwords; riscv words or
-halfwords, ``()`` (arch/riscv/kernel/traps.c, dump_instr()); powerpc words, ``<>`` (show_instructions()).
+Formats: x86 prints bytes with the faulting one in ``<>`` (arch/x86/kernel/dumpstack.c, show_opcodes()); arm64 and
+arm print words, the faulting one in ``()`` (arch/arm64/kernel/traps.c, dump_kernel_instr()), arm in Thumb state
+halfwords; riscv words or halfwords, ``()`` (arch/riscv/kernel/traps.c, dump_instr()); powerpc words, ``<>``
+(show_instructions()).
 """
 
 from __future__ import annotations

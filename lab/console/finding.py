@@ -197,7 +197,10 @@ def build(report: Open, time: float | None = None) -> Finding:
 
 
 _TOPS = frozenset(
-    "arch block certs crypto drivers fs include init io_uring ipc kernel lib mm net rust samples scripts security sound tools usr virt".split()
+    (
+        *("arch", "block", "certs", "crypto", "drivers", "fs", "include", "init", "io_uring", "ipc", "kernel", "lib"),
+        *("mm", "net", "rust", "samples", "scripts", "security", "sound", "tools", "usr", "virt"),
+    )
 )
 
 

@@ -122,7 +122,7 @@ def _parts(piece: bytes) -> list[bytes]:
     """A line parted before each later time stamp; what only other prefixes stand before begins no new line."""
     parts: list[bytes] = []
     for part in _late_stamp().split(piece):
-        if parts and not clean(parts[-1]).text.strip():
+        if parts and not clean(parts[-1] + b" [").text.strip(" ["):
             parts[-1] += b" " + part
         else:
             parts.append(part)

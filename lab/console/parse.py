@@ -1,4 +1,6 @@
-"""From the lines of one report to its parts: traces, instruction pointer, registers, code bytes, taint, end. No judgement."""
+"""From the lines of one report to its parts: traces, instruction pointer, registers, code bytes, taint, end. No
+judgement.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ def _register() -> re.Pattern[str]:
 
 _TAINT = re.compile(r"Not tainted|Tainted: (?:\[[^\]]*\]=\S+?,? ?)*(?P<flags>[A-Z](?:[A-Z ]*[A-Z])?(?![\w]))?")
 END = re.compile(
-    r"---\[ end (?:trace|Kernel panic)|Rebooting in \d+ ?seconds|System halted|reboot: (?:System halted|Restarting system)"
+    r"---\[ end (?:trace|Kernel panic)|Rebooting in \d+ ?seconds|"
+    r"System halted|reboot: (?:System halted|Restarting system)"
 )
 _RULER = re.compile(r"^={40,}$")
 _CODE = re.compile(r"(?:^|\s)(?:Code|Instruction dump): ?(?P<code>.*)")
@@ -83,7 +86,7 @@ class _Parser:
         self.running = False
         self.in_code = False
 
-    def line(self, number: int, text: str) -> bool:
+    def line(self, number: int, text: str) -> bool:  # noqa: PLR0911 -- one return a kind of line
         """Take a line; true where it is of a report's kind."""
         in_code, self.in_code = self.in_code, False
         if found := trace.frame(text):
@@ -136,10 +139,8 @@ class _Parser:
         if "ainted" in text and (found := _TAINT.search(text)):
             self.taint = self.taint or (found["flags"] or "").replace(" ", "")
             seen = True
-        if "---[ end " in text or "=====" in text or "eboot" in text or "halted" in text:
-            if END.search(text) or (self.traces and _RULER.match(text)):
-                self.ended = True
-                seen = True
+        if END.search(text) or (self.traces and _RULER.match(text)):
+            self.ended = seen = True
         return seen
 
 

@@ -1,4 +1,6 @@
-"""A report for people and for JSON. Nothing here prints; text has no terminal escapes in it (the scanner took them off)."""
+"""A report for people and for JSON. Nothing here prints; text has no terminal escapes in it (the scanner took them
+off).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Reading a console as it comes: the cheap search everywhere, the careful parser only where a header was hit.
 
-Memory is bounded whatever comes: a line is cut at ``lines.LIMIT`` bytes, what is kept of an unfinished one at ``CARRY``, a report
-at ``REPORT_LINES`` lines, and of findings at most ``FINDINGS`` are kept. Nothing heavy is imported before it is needed.
+Memory is bounded whatever comes: a line is cut at ``lines.LIMIT`` bytes, what is kept of an unfinished one at
+``CARRY``, a report at ``REPORT_LINES`` lines, and of findings at most ``FINDINGS`` are kept. Nothing heavy is
+imported before it is needed.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ class Scanner:
             self._carry = piece[end:]
 
     def read(self, descriptor: int) -> None:
-        """Take all that a file descriptor gives until its end, without copying it. ``OSError`` where it can't be read."""
+        """Take all that a file descriptor gives until its end, without copying it. ``OSError`` where it can't be
+        read.
+        """
         buffer = bytearray(CARRY + BLOCK)
         kept = len(self._carry)
         buffer[:kept] = self._carry
@@ -271,11 +274,10 @@ class Scanner:
         if len(current.lines) < REPORT_LINES:
             current.lines.append(line)
         text = line.text
-        if "---[ end " in text or "eboot" in text or "halted" in text:
-            if END.search(text):
-                self._finish(current.caller)
-                self._complete = self._complete or self._fatal is not None
-                return
+        if END.search(text):
+            self._finish(current.caller)
+            self._complete = self._complete or self._fatal is not None
+            return
         if "+0x" in text:
             current.traced = True
             current.quiet = 0

@@ -1,7 +1,8 @@
-"""The cheap search: where in a block of console bytes does anything stand that a rule, a stage or the marker begins with.
+"""The cheap search: where in a block of console bytes does anything stand that a rule, a stage or the marker
+begins with.
 
-Short input is searched with ``bytes.find``, which costs no start-up; from ``HYPERSCAN_FROM`` bytes on with hyperscan's literal
-matcher, all needles at once (https://intel.github.io/hyperscan/dev-reference/).
+Short input is searched with ``bytes.find``, which costs no start-up; from ``HYPERSCAN_FROM`` bytes on with
+hyperscan's literal matcher, all needles at once (https://intel.github.io/hyperscan/dev-reference/).
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Needle(NamedTuple):
 
 
 class Table(NamedTuple):
-    """``coarse``: what is searched for, as few needles as cover all; ``covered``: for each, the needles it stands for."""
+    """``coarse``: what is searched for, as few needles as cover all; ``covered``: for each, the needles it stands
+    for.
+    """
 
     coarse: tuple[bytes, ...]
     covered: tuple[tuple[Needle, ...], ...]

@@ -1,7 +1,8 @@
 """The stages of a boot: which words on the console show that one was reached.
 
-Sources: SeaBIOS, arch/x86/boot/compressed/misc.c, init/main.c, mm/page_alloc.c and arch/x86/mm/init_64.c (``Memory:``), kernel/smp.c and
-arch/x86/kernel/smpboot.c, net/socket.c, kernel/reboot.c; the marker is the lab's own init's (lab/guest/initramfs.py).
+Sources: SeaBIOS, arch/x86/boot/compressed/misc.c, init/main.c, mm/page_alloc.c and arch/x86/mm/init_64.c
+(``Memory:``), kernel/smp.c and arch/x86/kernel/smpboot.c, net/socket.c, kernel/reboot.c; the marker is the lab's
+own init's (lab/guest/initramfs.py).
 """
 
 from __future__ import annotations

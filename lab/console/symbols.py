@@ -1,8 +1,9 @@
 """What a ``vmlinux`` (or a module) tells of a console: addresses of functions, their real sizes, the bug table.
 
 Sizes: a console's ``FUNC+0x1e/0xa0`` is kallsyms' size, the distance to the next symbol (kernel/kallsyms.c,
-get_symbol_pos()), which the ELF symbol's own size is not. Bug table: ``struct bug_entry`` of include/asm-generic/bug.h with
-GENERIC_BUG_RELATIVE_POINTERS and DEBUG_BUGVERBOSE, 12 bytes; until 5.16 the file's displacement counted from the entry.
+get_symbol_pos()), which the ELF symbol's own size is not. Bug table: ``struct bug_entry`` of
+include/asm-generic/bug.h with GENERIC_BUG_RELATIVE_POINTERS and DEBUG_BUGVERBOSE, 12 bytes; until 5.16 the file's
+displacement counted from the entry.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ _LIMIT_BYTES = 4 << 30
 
 
 class Index(msgspec.Struct, frozen=True, array_like=True):
-    """What is kept of an ELF file beside it. ``starts``, ``sizes`` and ``names`` are parallel, by address; ``bugs`` maps the
-    address of a BUG's or WARN's instruction to file and line; ``stamp`` tells whether the file is still the same."""
+    """What is kept of an ELF file beside it. ``starts``, ``sizes`` and ``names`` are parallel, by address;
+    ``bugs`` maps the address of a BUG's or WARN's instruction to file and line; ``stamp`` tells whether the file
+    is still the same.
+    """
 
     version: int
     stamp: tuple[int, int]
@@ -50,7 +53,9 @@ class Symbols:
             self._named[plain(name)].append(at)
 
     def addresses(self, function: str, offset: int, size: int) -> list[int]:
-        """Where ``function+offset`` may be; functions of that real size alone if there are any (``size`` 0: unknown)."""
+        """Where ``function+offset`` may be; functions of that real size alone if there are any (``size`` 0:
+        unknown).
+        """
         places = self._named.get(function, [])
         fitting = [at for at in places if size and self.index.sizes[at] == size]
         return [self.index.starts[at] + offset for at in fitting or places]
@@ -162,13 +167,13 @@ def _executable(elf: Any) -> dict[int, int]:
 
 def _better(name: str, other: str | None) -> bool:
     """Of two names for one address the more telling: a function's rather than a section mark's."""
-    return other is None or other.startswith(("_", ".")) and not name.startswith(("_", "."))
+    return other is None or (other.startswith(("_", ".")) and not name.startswith(("_", ".")))
 
 
 def _bugs(elf: Any) -> dict[int, tuple[str, int]]:
     """The bug table of a little-endian vmlinux; empty where it has none or has it in another form."""
     section = elf.get_section_by_name("__bug_table")
-    if section is None or not elf.little_endian or elf["e_type"] != "ET_EXEC" and elf["e_type"] != "ET_DYN":
+    if section is None or not elf.little_endian or elf["e_type"] not in ("ET_EXEC", "ET_DYN"):
         return {}
     data, base = section.data(), section["sh_addr"]
     strings = _Strings(elf)

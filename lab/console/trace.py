@@ -1,8 +1,9 @@
 """Backtraces: from cleaned lines to frames, for every era and architecture.
 
-Formats: arch/x86/kernel/dumpstack.c (``[<addr>] ? func+0x1/0x2 [module]``, later without addresses), arch/arm/kernel/traps.c
-(``[<addr>] (func) from [<addr>] (caller+0x1/0x2)``), arch/arm64, arch/riscv (``[<addr>] func+0x1/0x2``), arch/powerpc
-(``[sp] [addr] func+0x1/0x2 (unreliable)``), and what scripts/decode_stacktrace.sh makes of them.
+Formats: arch/x86/kernel/dumpstack.c (``[<addr>] ? func+0x1/0x2 [module]``, later without addresses),
+arch/arm/kernel/traps.c (``[<addr>] (func) from [<addr>] (caller+0x1/0x2)``), arch/arm64, arch/riscv (``[<addr>]
+func+0x1/0x2``), arch/powerpc (``[sp] [addr] func+0x1/0x2 (unreliable)``), and what scripts/decode_stacktrace.sh
+makes of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _FILE = r"(?:\s+(?P<file>[\w./+-]+\.[chSs]):(?P<line>\d+)(?P<inline>\s+\[inline\
 @cache
 def _frame() -> re.Pattern[str]:
     return re.compile(
-        r"\s*(?:Call Trace:\s*)?(?:</?[#A-Z]{2,8}\d?>\s*)*(?:\(?\[<?\s*(?:[0-9a-fA-F]{4,16}|inline)?\s*>?\]\)?\s*|<[0-9a-f]{8,16}>\s*)*"
+        r"\s*(?:Call Trace:\s*)?(?:</?[#A-Z]{2,8}\d?>\s*)*"
+        r"(?:\(?\[<?\s*(?:[0-9a-fA-F]{4,16}|inline)?\s*>?\]\)?\s*|<[0-9a-f]{8,16}>\s*)*"
         r"(?P<unsure>\? )?(?P<open>[({])?(?P<function>"
         + NAME
         + r")(?:"
@@ -67,15 +69,36 @@ def _pointer() -> re.Pattern[str]:
     )
 
 
+_HEADINGS = (
+    r"Call [Tt]race:",
+    r"[Bb]acktrace(?: \(crc \w+\))?:",
+    r"stack backtrace:",
+    r"Stack ?trace:",
+    r"Trace:",
+    r"Allocated(?: by task.*)?:",
+    r"Freed(?: by task.*)?:",
+    r"Last (?:potentially related work creation|call_rcu\(\)).*:",
+    r"Second to last.*:",
+    r"(?:INFO: )?(?:Allocated|Freed) in .*",
+    r"Uninit was (?:stored to memory|created) at:",
+    r"Local variable .*",
+    r"Memory state around.*",
+    r"kfence-#\d+.*",
+    r"NMI backtrace for cpu \d+.*",
+    r"Send(?:ing)? NMI.*",
+    r"Showing (?:all locks held|busy workqueues).*",
+    r"-> #\d+ .*",
+    r"the existing dependency chain.*",
+    r"the shortest dependencies.*",
+    r".* (?:allocated|freed|deallocated) by task .*:",
+    r"(?:write|read) to .* of \d+ bytes by .*:",
+    r".*irq event stamp.*",
+)
+
+
 @cache
 def _heading() -> re.Pattern[str]:
-    return re.compile(
-        r"\s*(?:Call [Tt]race:|[Bb]acktrace(?: \(crc \w+\))?:|stack backtrace:|Stack ?trace:|Trace:"
-        r"|Allocated(?: by task.*)?:|Freed(?: by task.*)?:|Last (?:potentially related work creation|call_rcu\(\)).*:|Second to last.*:"
-        r"|INFO: (?:Allocated|Freed) in .*|Allocated in .*|Freed in .*|Uninit was (?:stored to memory|created) at:|Local variable .*|Memory state around.*"
-        r"|kfence-#\d+.*|NMI backtrace for cpu \d+.*|(?:Sending|Send) NMI.*|Showing all locks held.*|Showing busy workqueues.*|-> #\d+ .*|the existing dependency chain.*"
-        r"|the shortest dependencies.*|.* (?:allocated|freed|deallocated) by task .*:|write to .* of \d+ bytes by .*:|read to .* of \d+ bytes by .*:|.*irq event stamp.*)\s*$"
-    )
+    return re.compile(r"\s*(?:" + "|".join(_HEADINGS) + r")\s*$")
 
 
 def frame(text: str) -> Frame | None:

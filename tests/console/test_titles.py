@@ -566,7 +566,7 @@ def test_no_report_falls_apart_into_several(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_titles_and_signatures_hold_nothing_that_changes_from_run_to_run(name: str) -> None:
-    title, console = CASES[name]
+    _, console = CASES[name]
     other = console.replace("ffff8", "ffff9").replace("+0x1", "+0x2").replace("PID: ", "PID: 7")
     first, again = scan(console).first, scan(other).first
     assert first and again

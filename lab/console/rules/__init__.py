@@ -26,16 +26,18 @@ class Refine(NamedTuple):
 class Rule(NamedTuple):
     """One kind of report.
 
-    ``word`` is the first part of the signature. ``needles``: a line of it holds one of these strings (what the fast
-    search looks for). ``pattern``: a regular expression for the cleaned line; its named groups may be used in
-    ``title``, besides ``{func}``, the function to blame, and ``{caller}``, the next one. ``example`` is a console line.
+    ``word`` is the first part of the signature. ``needles``: a line of it holds one of these strings (what the
+    fast search looks for). ``pattern``: a regular expression for the cleaned line; its named groups may be used in
+    ``title``, besides ``{func}``, the function to blame, and ``{caller}``, the next one. ``example`` is a console
+    line.
 
-    ``blame``: ``trace`` (the instruction pointer, then the first trace), ``header`` (group ``func``, then as trace),
-    ``frames`` (the first trace alone), ``stall`` (what ran under the interrupt that complains), ``hung`` (what waits)
-    or ``none``. ``find`` are patterns with a group ``func``, asked of the report's lines before the trace.
-    ``role``: ``start`` begins a report, ``part`` belongs to the report before it and begins one only where there is
-    none, ``prelude`` is printed before the header proper, ``after`` is what follows from a report before it.
-    ``trace``: without a backtrace it is no finding. ``alone``: one line, no more belongs to it. ``fatal``: no kernel lives on.
+    ``blame``: ``trace`` (the instruction pointer, then the first trace), ``header`` (group ``func``, then as
+    trace), ``frames`` (the first trace alone), ``stall`` (what ran under the interrupt that complains), ``hung``
+    (what waits) or ``none``. ``find`` are patterns with a group ``func``, asked of the report's lines before the
+    trace. ``role``: ``start`` begins a report, ``part`` belongs to the report before it and begins one only where
+    there is none, ``prelude`` is printed before the header proper, ``after`` is what follows from a report before
+    it. ``trace``: without a backtrace it is no finding. ``alone``: one line, no more belongs to it. ``fatal``: no
+    kernel lives on.
     """
 
     word: str

@@ -66,7 +66,7 @@ LOCKS = (
 
 # They wait; only for what is stuck in them.
 WAITERS = (
-    r"_*schedule\w*|context_switch|__switch_to\w*|preempt_schedule\w*|io_schedule\w*|_*wait_(?:for_common|for_completion|on_bit|on_page_bit|on_buffer|event|woken|for_stable_page)\w*|do_wait_(?:for_common|intr)\w*|_*wait_for_common\w*|bit_wait\w*|out_of_line_wait_\w+|wait_on_bit\w*|_*folio_(?:wait|lock)\w*|_*lock_page\w*|wait_on_page\w*|_*lock_buffer|__wait_rcu_gp|prepare_to_wait\w*|rtnl_lock\w*|rtnl_net_lock\w*|_*cond_resched\w*|freezer_\w+|_*refrigerator",
+    r"_*schedule\w*|context_switch|__switch_to\w*|preempt_schedule\w*|io_schedule\w*|_*wait_(?:for_common|for_completion|on_bit|on_page_bit|on_buffer|event|woken|for_stable_page)\w*|do_wait_(?:for_common|intr)\w*|_*wait_for_common\w*|bit_wait\w*|out_of_line_wait_\w+|wait_on_bit\w*|_*folio_(?:wait|lock)\w*|_*lock_page\w*|wait_on_page\w*|_*lock_buffer|__wait_rcu_gp|prepare_to_wait\w*|rtnl_lock\w*|rtnl_net_lock\w*|m?sleep\w*|[uns]sleep\w*|fsleep|_*cond_resched\w*|freezer_\w+|_*refrigerator",
 )
 
 # What stands between an interrupt and the work that it came upon, or keeps a kernel going without meaning anything.

@@ -13,7 +13,7 @@ _REFINE = (
     ),
     Refine(r"at (?:\S*/)?kernel/(?:locking/)?lockdep\.c:", "WARNING: locking bug in {func}", "lockdep-bug", "lockdep"),
     Refine(
-        r"at (?:\S*/)?kernel/locking/mutex(?:-debug)?\.c:|DEBUG_LOCKS_WARN_ON\(",
+        r"at (?:\S*/)?kernel/(?:locking/)?(?:mutex|rwsem)(?:-debug)?\.c:",
         "WARNING: locking bug in {func}",
         "lockdep-bug",
         "lockdep",

@@ -31,6 +31,9 @@
 
 #define MODERN (LINUX_VERSION_CODE >= KERNEL_VERSION(5, 0, 0))
 
+/* Keeps the call before it from becoming a jump, which no trace shows. */
+#define ZOO_STAY() asm volatile("" ::: "memory")
+
 static DEFINE_MUTEX(zoo_mutex_a);
 static DEFINE_MUTEX(zoo_mutex_b);
 static DEFINE_SPINLOCK(zoo_spin_a);
@@ -46,6 +49,7 @@ static noinline void zoo_lock_ab(void)
 	mutex_lock(&zoo_mutex_b);
 	mutex_unlock(&zoo_mutex_b);
 	mutex_unlock(&zoo_mutex_a);
+	ZOO_STAY();
 }
 
 static noinline void zoo_lock_ba(void)
@@ -54,12 +58,14 @@ static noinline void zoo_lock_ba(void)
 	mutex_lock(&zoo_mutex_a);
 	mutex_unlock(&zoo_mutex_a);
 	mutex_unlock(&zoo_mutex_b);
+	ZOO_STAY();
 }
 
 static void zoo_circular(void)
 {
 	zoo_lock_ab();
 	zoo_lock_ba();
+	ZOO_STAY();
 }
 
 static noinline void zoo_nest(spinlock_t *first, spinlock_t *second)
@@ -68,6 +74,7 @@ static noinline void zoo_nest(spinlock_t *first, spinlock_t *second)
 	spin_lock(second);
 	spin_unlock(second);
 	spin_unlock(first);
+	ZOO_STAY();
 }
 
 static void zoo_recursive(void)
@@ -78,6 +85,7 @@ static void zoo_recursive(void)
 	for (i = 0; i < 2; i++)
 		spin_lock_init(&locks[i]);
 	zoo_nest(&locks[0], &locks[1]);
+	ZOO_STAY();
 }
 
 static noinline void zoo_take_in_irq(void)
@@ -94,28 +102,33 @@ static noinline void zoo_take_in_irq(void)
 	lockdep_hardirq_exit();
 #endif
 	local_irq_restore(flags);
+	ZOO_STAY();
 }
 
 static noinline void zoo_take_with_irqs_on(void)
 {
 	spin_lock(&zoo_spin_a);
 	spin_unlock(&zoo_spin_a);
+	ZOO_STAY();
 }
 
 static void zoo_irq_state(void)
 {
 	zoo_take_in_irq();
 	zoo_take_with_irqs_on();
+	ZOO_STAY();
 }
 
 static noinline void zoo_unlock_unlocked(void)
 {
 	mutex_unlock(&zoo_mutex_a);
+	ZOO_STAY();
 }
 
 static void zoo_return_locked(void)
 {
 	mutex_lock(&zoo_mutex_b);
+	ZOO_STAY();
 }
 
 static noinline void zoo_free_locked(void)
@@ -125,6 +138,7 @@ static noinline void zoo_free_locked(void)
 	mutex_init(lock);
 	mutex_lock(lock);
 	kfree(lock);
+	ZOO_STAY();
 }
 
 static noinline void zoo_rcu_unlocked(void)
@@ -132,6 +146,7 @@ static noinline void zoo_rcu_unlocked(void)
 	static int __rcu *pointer;
 
 	WRITE_ONCE(zoo_zero, rcu_dereference(pointer) != NULL);
+	ZOO_STAY();
 }
 
 static noinline void zoo_unkeyed(void)
@@ -145,6 +160,7 @@ static noinline void zoo_unkeyed(void)
 #endif
 	spin_lock(lock);
 	spin_unlock(lock);
+	ZOO_STAY();
 }
 
 /* atomic context */
@@ -154,6 +170,7 @@ static noinline void zoo_sleep_locked(void)
 	spin_lock(&zoo_spin_b);
 	msleep(1);
 	spin_unlock(&zoo_spin_b);
+	ZOO_STAY();
 }
 
 static noinline void zoo_might_sleep(void)
@@ -161,6 +178,7 @@ static noinline void zoo_might_sleep(void)
 	spin_lock(&zoo_spin_b);
 	might_sleep();
 	spin_unlock(&zoo_spin_b);
+	ZOO_STAY();
 }
 
 static noinline void zoo_preemptible(void)
@@ -178,6 +196,7 @@ static noinline void zoo_bad_magic(void)
 #endif
 	spin_lock(&lock);
 	spin_unlock(&lock);
+	ZOO_STAY();
 }
 
 /* memory */
@@ -188,6 +207,7 @@ static noinline void zoo_oob(void)
 
 	p[32 + zoo_zero] = 1;
 	kfree(p);
+	ZOO_STAY();
 }
 
 static noinline void zoo_uaf(void)
@@ -204,6 +224,7 @@ static noinline void zoo_double_free(void)
 
 	kfree(p);
 	kfree(p);
+	ZOO_STAY();
 }
 
 static noinline void zoo_copy_oob(void)
@@ -215,6 +236,7 @@ static noinline void zoo_copy_oob(void)
 	memcpy(p, q, size);
 	kfree(p);
 	kfree(q);
+	ZOO_STAY();
 }
 
 static noinline void zoo_stack_oob(void)
@@ -241,6 +263,7 @@ static noinline void zoo_free_page_in_use(void)
 
 	page->mapping = (void *)0x8;
 	__free_page(page);
+	ZOO_STAY();
 }
 
 static noinline void zoo_huge_alloc(void)
@@ -260,6 +283,7 @@ static noinline void zoo_impossible_kmalloc(void)
 	volatile size_t size = 1UL << 40;
 
 	kfree(kmalloc(size, GFP_KERNEL));
+	ZOO_STAY();
 }
 
 static noinline void zoo_leak(void)
@@ -291,6 +315,7 @@ static noinline void zoo_free_active_timer(void)
 #endif
 	mod_timer(timer, jiffies + 1000 * HZ);
 	kfree(timer);
+	ZOO_STAY();
 }
 
 static noinline void zoo_kobject_twice(void)
@@ -299,12 +324,14 @@ static noinline void zoo_kobject_twice(void)
 
 	one = kobject_create_and_add("lab-zoo", NULL);
 	two = kobject_create_and_add("lab-zoo", NULL);
+	ZOO_STAY();
 }
 
 static noinline void zoo_proc_twice(void)
 {
 	proc_mkdir("lab-zoo-dir", NULL);
 	proc_mkdir("lab-zoo-dir", NULL);
+	ZOO_STAY();
 }
 
 /* undefined behaviour, faults */
@@ -361,17 +388,20 @@ static noinline void zoo_msr(void)
 static noinline void zoo_panic_text(void)
 {
 	panic("zoo: number %d at %p", 42, zoo_global);
+	ZOO_STAY();
 }
 
 static void zoo_irq_bug_fn(void *unused)
 {
 	BUG();
+	ZOO_STAY();
 }
 
 static noinline void zoo_irq_bug(void)
 {
 	smp_call_function_single(raw_smp_processor_id(), zoo_irq_bug_fn, NULL, 1);
 	smp_call_function(zoo_irq_bug_fn, NULL, 1);
+	ZOO_STAY();
 }
 
 /* stuck */
@@ -380,35 +410,41 @@ static noinline void zoo_spin_forever(void)
 {
 	for (;;)
 		cpu_relax();
+	ZOO_STAY();
 }
 
 static void zoo_soft_lockup(void)
 {
 	preempt_disable();
 	zoo_spin_forever();
+	ZOO_STAY();
 }
 
 static void zoo_rcu_stall(void)
 {
 	rcu_read_lock();
 	zoo_spin_forever();
+	ZOO_STAY();
 }
 
 static noinline void zoo_hung(void)
 {
 	set_current_state(TASK_UNINTERRUPTIBLE);
 	schedule();
+	ZOO_STAY();
 }
 
 static noinline void zoo_hung_mutex(void)
 {
 	mutex_lock(&zoo_mutex_a);
 	mutex_lock(&zoo_mutex_a);
+	ZOO_STAY();
 }
 
 static void zoo_leaky_work_fn(struct work_struct *work)
 {
 	preempt_disable();
+	ZOO_STAY();
 }
 
 static DECLARE_WORK(zoo_leaky_work, zoo_leaky_work_fn);
@@ -417,6 +453,7 @@ static noinline void zoo_leaky_work_queue(void)
 {
 	schedule_work(&zoo_leaky_work);
 	flush_work(&zoo_leaky_work);
+	ZOO_STAY();
 }
 
 static const struct zoo_trigger {
