@@ -41,17 +41,25 @@ def is_helper(name: str, family: str = "helper") -> bool:
     return _names(family).match(name) is not None
 
 
-def blamed(frames: Iterable[Frame], family: str = "helper", after: str = "") -> str:
+def blamed(frames: Iterable[Frame], family: str = "helper", after: str = "", over: str = "") -> str:
     """The first function that is no helper (and is not ``after``), from the frames that the kernel was sure of if
-    there are any such; else empty."""
+    there are any such; else empty. ``over`` is a pattern of more functions to pass over."""
     unsure = ""
+    passed = _over(over)
     for frame in frames:
         if not frame.function or frame.function == after or is_helper(frame.function, family):
+            continue
+        if passed and passed.fullmatch(frame.function):
             continue
         if frame.sure:
             return frame.function
         unsure = unsure or frame.function
     return unsure
+
+
+@cache
+def _over(pattern: str) -> re.Pattern[str] | None:
+    return re.compile(pattern) if pattern else None
 
 
 def anchored(frames: Sequence[Frame]) -> str:

@@ -44,6 +44,7 @@ class _Title(NamedTuple):
     word: str
     kind: Kind
     groups: dict[str, str]
+    over: str
 
 
 def main_trace(rule: Rule, traces: Sequence[Trace]) -> Trace | None:
@@ -112,7 +113,7 @@ def _found(rule: Rule, lines: Sequence[Numbered]) -> str:
     return ""
 
 
-def function_of(rule: Rule, parsed: Parsed, lines: Sequence[Numbered], chain: Sequence[Frame]) -> str:
+def function_of(rule: Rule, parsed: Parsed, lines: Sequence[Numbered], chain: Sequence[Frame], over: str = "") -> str:
     """The function to blame, or empty."""
     if rule.blame == "none":
         return ""
@@ -120,7 +121,7 @@ def function_of(rule: Rule, parsed: Parsed, lines: Sequence[Numbered], chain: Se
         return named
     if rule.blame == "stall":
         return _stalled(parsed)
-    return blamed(chain, "waiter" if rule.blame == "hung" else "helper")
+    return blamed(chain, "waiter" if rule.blame == "hung" else "helper", over=over)
 
 
 def _refined(rule: Rule, groups: dict[str, str], lines: Sequence[Numbered]) -> _Title:
@@ -131,15 +132,15 @@ def _refined(rule: Rule, groups: dict[str, str], lines: Sequence[Numbered]) -> _
             if found := search(line.text):
                 more = {key.rstrip("0123456789"): value for key, value in found.groupdict().items() if value}
                 return _apply(rule, refine, {**groups, **more})
-    return _Title(rule.title, rule.word, rule.kind, groups)
+    return _Title(rule.title, rule.word, rule.kind, groups, rule.over)
 
 
 def _apply(rule: Rule, refine: Refine, groups: dict[str, str]) -> _Title:
-    return _Title(refine.title, refine.word or rule.word, refine.kind or rule.kind, groups)
+    return _Title(refine.title, refine.word or rule.word, refine.kind or rule.kind, groups, refine.over or rule.over)
 
 
 _VARIABLE = (
-    (re.compile(r"0x[0-9a-fA-F]+|\b(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b"), "ADDR"),
+    (re.compile(r"0x[0-9a-fA-F]+|\(_+ptrval_+\)|\b(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b"), "ADDR"),
     (re.compile(r"(?<![A-Za-z_])\d+(?![A-Za-z_])|(?<=loop)\d+|(?<=CPU)\d+|(?<=CPU#)\d+"), "NUM"),
     (re.compile(r"\s+"), " "),
 )
@@ -157,8 +158,8 @@ def build(report: Open, time: float | None = None) -> Finding:
     rule, lines = report.rule, report.lines
     parsed = parse(lines)
     chain = chain_of(rule, report.groups, parsed)
-    title, word, kind, groups = _refined(rule, report.groups, lines)
-    function = function_of(rule, parsed, lines, chain)
+    title, word, kind, groups, over = _refined(rule, report.groups, lines)
+    function = function_of(rule, parsed, lines, chain, over)
     if rule.role == "after":
         function = plain(groups.get("func", "")) or (function if "{func}" in title else "")
     values = {key: steady(value) if key == "text" else plain(value) for key, value in groups.items()}

@@ -58,6 +58,8 @@ END = re.compile(
     r"---\[ end (?:trace|Kernel panic)|Rebooting in \d+ ?seconds|"
     r"System halted|reboot: (?:System halted|Restarting system)"
 )
+_USER = re.compile(r"\bR?IP: 00(?:33|23):|\bEIP: 0073:")
+"""Registers of user space, which stand at the end of a trace, are not the report's."""
 _RULER = re.compile(r"^={40,}$")
 _CODE = re.compile(r"(?:^|\s)(?:Code|Instruction dump): ?(?P<code>.*)")
 _HEX = re.compile(r"^[\s<(]*[0-9a-fX]{2,8}[>)]?(?:\s+[<(]?[0-9a-fX]{2,8}[>)]?)+\s*$")
@@ -85,6 +87,7 @@ class _Parser:
         self.machine = ""
         self.running = False
         self.in_code = False
+        self.user = False
 
     def line(self, number: int, text: str) -> bool:  # noqa: PLR0911 -- one return a kind of line
         """Take a line; true where it is of a report's kind."""
@@ -95,6 +98,7 @@ class _Parser:
             self.traces[-1].frames.append(found)
             return True
         if found := trace.pointer(text):
+            self.user = False
             again = found == self.pointer
             self.pointer = self.pointer or found
             if again:
@@ -108,8 +112,10 @@ class _Parser:
         if trace.is_heading(text):
             self._begin(text.strip()[:80], number)
             return True
+        if _USER.search(text):
+            self.user = True
         if code := _CODE.search(text):
-            if not self.code:
+            if not self.code and not self.user:
                 self.code.append(code["code"].strip())
                 self.in_code = True
             return True
@@ -132,7 +138,7 @@ class _Parser:
         seen = False
         if not self.machine:
             self.machine = next((name for name, pattern in MACHINES if pattern.search(text)), "")
-        if ":" in text and (pairs := _register().findall(text)):
+        if ":" in text and not self.user and (pairs := _register().findall(text)):
             for name, value in pairs:
                 self.registers.setdefault(name, value)
             seen = True

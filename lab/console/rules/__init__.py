@@ -15,12 +15,13 @@ Role = Literal["start", "part", "prelude", "after"]
 
 class Refine(NamedTuple):
     """Another title (and signature word and kind) for a report that has a line with ``pattern``, whose named groups may
-    be used in the title. ``function`` says to pass over that one too when blaming."""
+    be used in the title. ``over``: functions (a regular expression) to pass over too when blaming."""
 
     pattern: str
     title: str
     word: str = ""
     kind: Kind | None = None
+    over: str = ""
 
 
 class Rule(NamedTuple):
@@ -36,7 +37,8 @@ class Rule(NamedTuple):
     (what waits) or ``none``. ``find`` are patterns with a group ``func``, asked of the report's lines before the
     trace. ``role``: ``start`` begins a report, ``part`` belongs to the report before it and begins one only where
     there is none, ``prelude`` is printed before the header proper, ``after`` is what follows from a report before
-    it. ``trace``: without a backtrace it is no finding. ``alone``: one line, no more belongs to it. ``fatal``: no
+    it. ``trace``: without a backtrace it is no finding. ``alone``: one line, no more belongs to it. ``over``:
+    functions (a regular expression) to pass over besides the helpers when blaming. ``fatal``: no
     kernel lives on.
     """
 
@@ -54,6 +56,7 @@ class Rule(NamedTuple):
     find: tuple[str, ...] = ()
     trace: bool = False
     alone: bool = False
+    over: str = ""
 
 
 def all_rules() -> tuple[Rule, ...]:

@@ -4,6 +4,12 @@ fs/super.c.
 
 from lab.console.rules import Rule
 
+PAGES = (
+    r"_*bad_page\w*|_*free_(?:pcp|unref|one|tail|page|hot_cold|the_page|pages|contig|huge)\w*|_*put_page\w*|__folio_put\w*|check_(?:new|free)_page\w*"
+    r"|_*free_pages?\w*|prep_new_page\w*|_*rmqueue\w*|get_page_from_freelist|_*alloc_pages?\w*|__get_free_pages?|get_zeroed_page|release_pages"
+    r"|print_bad_pte|_*vm_normal_(?:page|folio)"
+)
+
 RULES: tuple[Rule, ...] = (
     Rule(
         word="list",
@@ -29,6 +35,7 @@ RULES: tuple[Rule, ...] = (
         needles=("Bad page state",),
         pattern=r"Bad page state (?:in process|at) ",
         title="BUG: Bad page state in {func}",
+        over=PAGES,
         example="BUG: Bad page state in process swapper/0  pfn:03b1c",
         blame="frames",
         alternatives=("BUG: Bad page state",),
@@ -39,6 +46,7 @@ RULES: tuple[Rule, ...] = (
         needles=("BUG: Bad page map in process", "BUG: Bad page cache in process"),
         pattern=r"BUG: Bad page (?P<what>map|cache) in process",
         title="BUG: Bad page {what} in {func}",
+        over=PAGES,
         example="BUG: Bad page map in process init  pte:ffff8800 pmd:7b7ee067",
         blame="frames",
         alternatives=("BUG: Bad page {what}",),
@@ -116,6 +124,7 @@ RULES: tuple[Rule, ...] = (
         needles=("pagealloc: ",),
         pattern=r"pagealloc: (?P<what>memory corruption|single bit error)",
         title="pagealloc: {what} in {func}",
+        over=PAGES,
         example="pagealloc: memory corruption",
         blame="frames",
     ),

@@ -83,9 +83,9 @@ SPINNERS = (r"_*raw_(?:spin|read|write)_\w+|rt_(?:spin|read|write)_\w+|do_raw_\w
 
 # Where a kernel's own business begins: what is named for a processor that is stuck somewhere below. The innermost counts.
 ANCHORS = (
-    r"(?:_*(?:x64|ia32|se|do|arm64|riscv|s390x?|compat|ia32_compat|do_compat|x32_compat)_)*_*[sS]y[sS]_(?P<syscall>\w+)",
+    r"(?:_*(?:x64|ia32|se|do|arm64|riscv|s390x?|compat|ia32_compat|do_compat|x32_compat)_)*_*k?[sS]y[sS]_(?P<syscall>\w+)",
     r"\w+_(?:ioctl|sendmsg|recvmsg|sendpage|(?:file_)?(?:read|write)_iter|release|setsockopt|getsockopt|bind|connect|accept|listen|fallocate|fsync|rcv_msg|rcv_skb)",
     r"\w+_(?:timer|timer_fn|timer_handler|timer_func|timeout|timer_expire|timer_callback|tick|poll|rx_action|tx_action|tasklet)|run_timer_\w+|call_timer_fn|net_(?:rx|tx)_action",
     r"\w+_(?:work|worker|workfn|work_fn|work_func|work_handler|wq_worker|kthread|thread|task|loop)|worker_thread|process_one_work|kthread|do_exit|do_group_exit|exit_mmap|mmput",
-    r"tc_(?:modify|get)_qdisc|tc_new_tfilter|ext4_\w*write\w*|vfs_(?:read|write|ioctl|fsync|fallocate|truncate|open|iter\w+|statx?)|do_mount|path_mount|do_(?:sys_)?open\w*|kernel_init\w*|do_one_initcall|start_kernel",
+    r"tc_(?:modify|get)_qdisc|tc_new_tfilter|ext4_\w*write\w*|do_mount|path_mount|do_(?:sys_)?open\w*|kernel_init\w*|do_one_initcall|start_kernel",
 )

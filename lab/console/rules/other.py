@@ -1,6 +1,7 @@
 """Memory that ran out, tests that failed, and what has no kind of its own: mm/oom_kill.c, mm/page_alloc.c, lib/kunit (KTAP)."""
 
 from lab.console.rules import Rule
+from lab.console.rules.corruption import PAGES
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -18,6 +19,7 @@ RULES: tuple[Rule, ...] = (
         needles=("page allocation failure",),
         pattern=r"page allocation failure[:.] ?order",
         title="page allocation failure in {func}",
+        over=PAGES,
         example="swapper/0: page allocation failure: order:10, mode:0xcc0(GFP_KERNEL), nodemask=(null)",
         blame="frames",
     ),

@@ -18,11 +18,17 @@ _REFINE = (
         "lockdep-bug",
         "lockdep",
     ),
-    Refine(r"at (?:\S*/)?lib/kobject\.c:", "WARNING: kobject bug in {func}", "kobject"),
+    Refine(
+        r"at (?:\S*/)?lib/kobject\.c:",
+        "WARNING: kobject bug in {func}",
+        "kobject",
+        over=r"_*k(?:object|set)_\w+|device_(?:add|register|create)\w*|sysfs_\w+",
+    ),
     Refine(
         r"at (?:\S*/)?fs/proc/generic\.c:.* (?:proc_register|__xlate|remove_proc)",
         "WARNING: proc registration bug in {func}",
         "proc",
+        over=r"_*proc_(?:register|mkdir|create|symlink)\w*|remove_proc_\w+",
     ),
     Refine(
         r"[Bb]ad or missing usercopy|Bad or missing usercopy whitelist",

@@ -355,7 +355,7 @@ static noinline void zoo_divide(void)
 {
 	volatile int by = 0;
 
-	zoo_zero = 1 / by;
+	zoo_zero = 100 / by;
 }
 
 static noinline void zoo_null(void)
@@ -376,13 +376,6 @@ static noinline void zoo_gpf(void)
 static noinline void zoo_opcode(void)
 {
 	asm volatile(".byte 0x0f, 0xff, 0xc0");
-}
-
-static noinline void zoo_msr(void)
-{
-#ifdef CONFIG_X86
-	wrmsrl(0x12345678, 1);
-#endif
 }
 
 static noinline void zoo_panic_text(void)
@@ -493,11 +486,10 @@ static const struct zoo_trigger {
 	{ "paging", zoo_paging, "BUG: unable to handle kernel paging request in zoo_paging" },
 	{ "gpf", zoo_gpf, "general protection fault in zoo_gpf" },
 	{ "opcode", zoo_opcode, "invalid opcode in zoo_opcode" },
-	{ "msr", zoo_msr, "unchecked MSR access error in zoo_msr" },
 	{ "panic-text", zoo_panic_text, "kernel panic: zoo: number NUM at ADDR" },
 	{ "irq-bug", zoo_irq_bug, "kernel BUG in zoo_irq_bug_fn" },
-	{ "soft-lockup", zoo_soft_lockup, "BUG: soft lockup in zoo_spin_forever" },
-	{ "rcu-stall", zoo_rcu_stall, "INFO: rcu detected stall in zoo_spin_forever" },
+	{ "soft-lockup", zoo_soft_lockup, "BUG: soft lockup in sys_write" },
+	{ "rcu-stall", zoo_rcu_stall, "INFO: rcu detected stall in sys_write" },
 	{ "hung", zoo_hung, "INFO: task hung in zoo_hung" },
 	{ "hung-mutex", zoo_hung_mutex, "INFO: task hung in zoo_hung_mutex" },
 	{ "leaky-work", zoo_leaky_work_queue, "BUG: workqueue leaked lock or atomic in zoo_leaky_work_fn" },
