@@ -140,6 +140,7 @@ def known_kconfig(line: Line, point: Point, setup: Setup) -> Kconfig | None:
         toolchain=line.toolchain,
         compat=line.compat,
         require=line.case.require,
+        early=point.index < line.series_end,
         paths=setup.paths,
     )
 
@@ -156,6 +157,7 @@ def resolved_kconfig(line: Line, point: Point, source: Path, setup: Setup) -> Kc
         toolchain=line.toolchain,
         compat=line.compat,
         require=line.case.require,
+        early=point.index < line.series_end,
         paths=setup.paths,
     )
 
@@ -163,7 +165,9 @@ def resolved_kconfig(line: Line, point: Point, source: Path, setup: Setup) -> Kc
 def kernel_of(line: Line, point: Point, setup: Setup) -> Kernel | BuildFailure:
     """The kernel of ``point``: from the store where it was built before, else built now."""
     from lab.kernel.build import build, kernel_key
+    from lab.kernel.kconfig import BrokenKconfig
     from lab.kernel.store import find
+    from lab.kernel.types import BuildFailure
     from lab.tree.checkout import checked_out
 
     kconfig = known_kconfig(line, point, setup)
@@ -173,10 +177,16 @@ def kernel_of(line: Line, point: Point, setup: Setup) -> Kernel | BuildFailure:
             return known
     setup.progress("checkout", f"{point.index} {point.subject}")
     with checked_out(line.tree, point, paths=setup.paths) as source:
+        if kconfig is None:
+            try:
+                kconfig = resolved_kconfig(line, point, source, setup)
+            except BrokenKconfig as broken:
+                at = broken.complaint
+                return BuildFailure("", at.message, at.file, at.line, broken.log, 0.0)
         return build(
             source,
             tree_id=point.tree,
-            kconfig=kconfig or resolved_kconfig(line, point, source, setup),
+            kconfig=kconfig,
             toolchain=line.toolchain,
             compat=line.compat,
             paths=setup.paths,

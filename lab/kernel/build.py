@@ -15,14 +15,15 @@ import msgspec
 from lab.errors import InfrastructureError
 from lab.files import locked, write_atomic
 from lab.kernel.complaint import first_error, warnings, world_fault
-from lab.kernel.environment import make_environment, make_variables
+from lab.kernel.environment import APT, make_environment, make_variables
+from lab.kernel.objects import check_room, empty, heal, interrupted, note_state
 from lab.kernel.store import Built, Failed, find, folder_of, keep
 from lab.kernel.types import BuildFailure, Compat, Kconfig, Kernel, Toolchain
 from lab.paths import Paths
 from lab.process import Completed, stream
 from lab.progress import Progress, silent
 
-FORMAT = "1"
+FORMAT = "2"
 """Part of every key: raised when the same inputs would give another kernel because the lab builds differently."""
 
 DEADLINE_SECONDS = 4 * 3600.0
@@ -91,19 +92,42 @@ def build(
             "objects": place.name,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        argv = ["make", "-C", str(source), f"O={place}", f"-j{jobs or os.cpu_count() or 1}"]
-        argv += [*make_variables(toolchain, compat), "bzImage"]
-        note_state(place, "building", key, inputs)
-        configure(place, kconfig)
-        made = make(argv, place, make_environment(paths), deadline, progress)
-        result = conclude(made, key, source, place, {**inputs, "argv": argv, "compiled": made.compiled}, paths)
-        note_state(place, "built", key, inputs)
+        argv = ["make", "-C", str(source), f"O={place}", f"-j{jobs or len(os.sched_getaffinity(0))}"]
+        argv += [*make_variables(toolchain, compat, prefixes(source, place)), "bzImage"]
+        check_room(place)
+        job = Job(key, source, place, tuple(argv), kconfig, {**inputs, "argv": argv}, paths, deadline, progress)
+        doubted = interrupted(place)
+        if doubted:
+            heal(place)
+        made = make(job)
+        if doubted and not made.done.ok and not world_fault(made.lines):
+            empty(place)  # the failure may be of what the interrupted build left behind: only a clean one counts
+            made = make(job)
+        result = conclude(job, made)
+        note_state(place, "built" if isinstance(result, Kernel) else "failed", key, job.inputs)
         return result
 
 
-def note_state(place: Path, state: str, key: str, inputs: dict[str, Any]) -> None:
-    """Say in the object directory what is being made there, so that one who finds it half-done knows."""
-    write_atomic(place / "lab-build.json", msgspec.json.encode({"state": state, "key": key, **inputs}))
+@dataclass(frozen=True)
+class Job:
+    """One build: what is built, in which object directory, by which command. ``inputs`` is what the store keeps of it;
+    ``deadline`` is in seconds."""
+
+    key: str
+    source: Path
+    place: Path
+    argv: tuple[str, ...]
+    kconfig: Kconfig
+    inputs: dict[str, Any]
+    paths: Paths
+    deadline: float
+    progress: Progress
+
+
+def prefixes(source: Path, place: Path) -> tuple[str, str]:
+    """What file names in the kernel may begin with: the tree's path, and the one that ccache makes of it, which is
+    relative to where the compiler runs."""
+    return "$(srctree)", os.path.relpath(source, place)
 
 
 def configure(place: Path, kconfig: Kconfig) -> None:
@@ -122,27 +146,40 @@ class Made:
     compiled: int
 
 
-def make(argv: list[str], place: Path, environment: dict[str, str], deadline: float, progress: Progress) -> Made:
-    """Run make for object directory ``place``; its output is in ``build.log`` there."""
+def make(job: Job) -> Made:
+    """Run make; its output is in the object directory's ``build.log``, line by line as it comes.
+
+    Until the end of it is understood, the object directory says that it is being built in.
+    """
+    place = job.place
+    note_state(place, "building", job.key, job.inputs)
+    configure(place, job.kconfig)
     fresh = not (place / "vmlinux").exists()
-    counter = Counter(progress, expected(place) if fresh else 0)
-    done = stream(argv, counter.line, deadline=deadline, env=environment, limit=LOG_BYTES)
-    write_atomic(place / "build.log", done.stdout)
+    counter = Counter(job.progress, expected(place, job.kconfig) if fresh else 0)
+    with (place / "build.log").open("wb", buffering=0) as log:
+        room = LOG_BYTES
+
+        def line(text: bytes) -> None:
+            nonlocal room
+            if room > 0:
+                room -= log.write(text[:room] + b"\n")
+            counter.line(text)
+
+        environment = make_environment(job.paths)
+        done = stream(job.argv, line, deadline=job.deadline, env=environment, limit=LOG_BYTES, hint=f"{APT} make")
     if done.ok and fresh:
         write_atomic(place / "lab-count.json", msgspec.json.encode(Count(counter.done)))
     return Made(done, tuple(done.stdout.decode(errors="replace").splitlines()), counter.done)
 
 
-def conclude(  # noqa: PLR0917 - called in one place, with everything a build has
-    made: Made, key: str, source: Path, place: Path, inputs: dict[str, Any], paths: Paths
-) -> Kernel | BuildFailure:
+def conclude(job: Job, made: Made) -> Kernel | BuildFailure:
     """Keep what make left: a kernel, or a failure that is the kernel's own."""
-    log = place / "build.log"
-    seconds = made.done.seconds
+    key, paths, log = job.key, job.paths, job.place / "build.log"
+    seconds, inputs = made.done.seconds, {**job.inputs, "compiled": made.compiled}
     if made.done.ok:
-        release = (place / "include/config/kernel.release").read_text().strip()
-        files = {name: place / file for name, file in FILES.items() if (place / file).exists()}
-        record = Built(release, seconds, warnings(made.lines, source), inputs)
+        release = (job.place / "include/config/kernel.release").read_text().strip()
+        files = {name: job.place / file for name, file in FILES.items() if (job.place / file).exists()}
+        record = Built(release, seconds, warnings(made.lines, job.source), inputs)
         keep(key, {**files, "build.log": log}, record, paths)
         return replace(stored(key, paths), from_store=False)
     fault = world_fault(made.lines)
@@ -150,7 +187,7 @@ def conclude(  # noqa: PLR0917 - called in one place, with everything a build ha
         raise InfrastructureError(f"the build stopped: {fault[0]}", hint=fault[1])
     if made.done.returncode < 0:
         raise InfrastructureError(f"make was ended by signal {-made.done.returncode}", hint=f"log: {log}")
-    error = first_error(made.lines, source)
+    error = first_error(made.lines, job.source)
     keep(key, {"build.log": log}, Failed(error.message, error.file, error.line, seconds, inputs), paths)
     return BuildFailure(key, error.message, error.file, error.line, folder_of(key, paths) / "build.log", seconds)
 
@@ -163,12 +200,15 @@ def stored(key: str, paths: Paths) -> Kernel:
     return kernel
 
 
-def expected(place: Path) -> int:
-    """How many files a build from nothing in ``place`` compiles, or 0 where nobody knows."""
+def expected(place: Path, kconfig: Kconfig) -> int:
+    """How many steps a build from nothing in ``place`` takes: as many as last time, else a guess.
+
+    A symbol that is on stands for some two files, in kernels of 3.7 as of 6.1.
+    """
     try:
         return msgspec.json.decode((place / "lab-count.json").read_bytes(), type=Count).objects
     except (FileNotFoundError, msgspec.DecodeError):
-        return 0
+        return 2 * kconfig.text.count("=y\n")
 
 
 class Counter:
@@ -185,4 +225,4 @@ class Counter:
         if found:
             self.done += 1
             name = found.group(1).decode(errors="replace")
-            self.progress("build", name, min(self.done, self.total), self.total)
+            self.progress("build", name, min(self.done, self.total) if self.total else self.done, self.total)

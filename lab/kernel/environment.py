@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 
 from lab.kernel.types import Compat, Toolchain
 from lab.paths import Paths
+
+APT = "sudo apt-get install --no-install-recommends"
 
 KEPT = ("PATH", "HOME", "TMPDIR", "CCACHE_DIR", "CCACHE_MAXSIZE", "CCACHE_CONFIGPATH")
 """Of the caller's environment nothing else reaches a build: MAKEFLAGS, CFLAGS or ARCH there would change it unseen."""
@@ -30,13 +33,26 @@ def make_environment(paths: Paths) -> dict[str, str]:
     }
 
 
-def make_variables(toolchain: Toolchain, compat: Compat) -> list[str]:
-    """The variables on make's command line: the compiler, behind ccache where that is there, and compat's flags."""
+def make_variables(toolchain: Toolchain, compat: Compat, prefixes: Sequence[str] = ()) -> list[str]:
+    """The variables on make's command line: the compiler, behind ccache where that is there, and compat's flags.
+
+    ``prefixes`` are taken off the file names in BUG() and WARN(). 6.1 does that itself for the path of the tree, older
+    kernels do not, and none does it for the relative path that ccache makes of it.
+    """
     cache = "ccache " if shutil.which("ccache") else ""
+    flags = dict(compat.flags)
+    if toolchain.cc_version >= (8,):
+        maps = " ".join(f"-fmacro-prefix-map={prefix}/=" for prefix in prefixes)
+        flags["KCPPFLAGS"] = f"{flags.get('KCPPFLAGS', '')} {maps}".strip()
     return [
         f"ARCH={toolchain.arch}",
         f"CC={cache}{toolchain.cc}",
         f"HOSTCC={cache}{toolchain.cc}",
         "LOCALVERSION=",
-        *(f"{name}={value}" for name, value in compat.flags),
+        *(f"{name}={value}" for name, value in flags.items() if value),
     ]
+
+
+def source_arch(arch: str) -> str:
+    """The folder below ``arch/`` of an architecture as make's ``ARCH`` names it."""
+    return "x86" if arch in ("x86_64", "i386") else arch

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from lab.kernel.environment import source_arch
 from lab.kernel.types import Toolchain, Unmet
 from lab.process import run
 
@@ -34,7 +35,7 @@ def explain(asked: Mapping[str, str], source: Path, config: Path, toolchain: Too
         "LC_ALL": "C",
         "srctree": str(source),
         "ARCH": toolchain.arch,
-        "SRCARCH": "x86" if toolchain.arch in ("x86_64", "i386") else toolchain.arch,
+        "SRCARCH": source_arch(toolchain.arch),
         "CC": toolchain.cc,
         "HOSTCC": toolchain.cc,
         "LD": "ld",
@@ -82,8 +83,8 @@ def why(kconf: Any, name: str, asked: str) -> Unmet:
 
     depends = missing(symbol.direct_dep)
     if symbol.type in (kconfiglib.BOOL, kconfiglib.TRISTATE) and asked in TRISTATE[: TRISTATE.index(got)]:
-        forced = [
-            kconfiglib.expr_str(part)
+        forced = [  # the first of "NUMA && SMP && PCI" selects it, and the others are what that depends on
+            kconfiglib.expr_str(kconfiglib.split_expr(part, kconfiglib.AND)[0])
             for part in kconfiglib.split_expr(symbol.rev_dep, kconfiglib.OR)
             if kconfiglib.expr_value(part)
         ]

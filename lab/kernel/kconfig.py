@@ -1,7 +1,6 @@
-"""Kconfigs: a template to a fragment, a fragment to a resolved and checked ``.config``.
+"""Kconfigs: a fragment resolved by the tree's own scripts/kconfig, and checked.
 
-A fragment's first line may say what it stands on: ``# base: allnoconfig`` (the default) or ``# base: defconfig``,
-the tree's own. A line that ends in ``# where it exists`` asks for a symbol that not every point of a series has.
+What was asked for either came, or it is said which dependency took it away.
 """
 
 from __future__ import annotations
@@ -9,120 +8,57 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from lab.errors import InfrastructureError, UserError
-from lab.files import write_atomic
-from lab.kernel.environment import make_environment, make_variables
+from lab.errors import InfrastructureError, LabError, UserError
+from lab.files import locked, write_atomic
+from lab.kernel.complaint import Complaint, first_error, world_fault
+from lab.kernel.environment import APT, make_environment, make_variables, source_arch
+from lab.kernel.fragment import Asked, Fragment, import_config, render, required_values, with_required
 from lab.kernel.types import Compat, Kconfig, Toolchain, Unmet
 from lab.paths import Paths
 from lab.process import run
 
-LIMIT_BYTES = 4 << 20
-"""The largest ``.config`` of a distribution is about 300 kB."""
+__all__ = ["BrokenKconfig", "Fragment", "cached", "import_config", "render", "resolve"]
 
-SUFFIX = ".config.j2"
-ASKED = re.compile(
-    r"(?:CONFIG_(?P<set>\w+)=(?P<value>.*?)|# CONFIG_(?P<unset>\w+) is not set)\s*(?P<optional># where it exists)?\s*"
-)
-BASE = re.compile(r"^# base: (\w+)\s*$", re.MULTILINE)
 SECONDS = 300.0
+FORMAT = 2
+"""Part of what a resolution is kept under: raised when the same inputs would be resolved in another way."""
+
+LINE = re.compile(r"CONFIG_(\w+)=|# CONFIG_(\w+) is not set")
+DATED = re.compile(r"# (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ")
+"""The line with which kernels until 2.6.39 said when the file was made."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One symbol of a fragment: the value that is wanted (``n`` for "is not set") and its line, from 1."""
+class BrokenKconfig(LabError):
+    """The tree's Kconfig files can't be read, so this point of the tree does not build. That is a result; whoever
+    builds points makes it one."""
 
-    symbol: str
-    value: str
-    line: int
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Fragment:
-    """A rendered template: what is asked of a tree, and what it is added to (``allnoconfig`` or ``defconfig``)."""
-
-    name: str
-    text: str
-    asked: tuple[Asked, ...]
-    base: str = "allnoconfig"
-
-
-def render(name: str, version: str, variables: Mapping[str, Any], *, folder: Path) -> Fragment:
-    """Render template ``name`` of ``folder``, or the file that ``name`` is a path to, for a kernel ``version``.
-
-    A template knows ``version`` as a tuple of numbers and may include others of ``folder``. Raises
-    :class:`UserError` with file and line for a template that can't be rendered and a line that asks for nothing.
-    """
-    import jinja2
-
-    path = find(name, folder)
-    loader = jinja2.FileSystemLoader([path.parent, folder])
-    environment = jinja2.Environment(  # noqa: S701 - a kconfig is no HTML, so nothing is to be escaped
-        loader=loader,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
-    try:
-        text = environment.get_template(path.name).render({**variables, "version": numbers})
-    except jinja2.TemplateSyntaxError as error:
-        raise UserError(f"{path}:{error.lineno}: {error.message}") from None
-    except (jinja2.TemplateError, TypeError, ArithmeticError) as error:
-        raise UserError(f"{path}: {error}") from None
-    return read_fragment(name if name != str(path) else path.name.removesuffix(SUFFIX), text, path)
-
-
-def find(name: str, folder: Path) -> Path:
-    """The template's file; :class:`UserError` with the known names where there is none."""
-    shared = folder / f"{name}{SUFFIX}"
-    path = shared if "/" not in name and shared.is_file() else Path(name)
-    if not path.is_file():
-        known = ", ".join(sorted(file.name.removesuffix(SUFFIX) for file in folder.glob(f"*{SUFFIX}")))
-        raise UserError(f"no kconfig {name!r}; there are {known}; or give a path to a file")
-    if path.stat().st_size > LIMIT_BYTES:
-        raise UserError(f"{path}: larger than {LIMIT_BYTES >> 20} MiB, so not a kconfig")
-    return path
-
-
-def read_fragment(name: str, text: str, path: Path) -> Fragment:
-    """What ``text`` asks for, line by line."""
-    asked: dict[str, Asked] = {}
-    base = BASE.search(text)
-    for number, line in enumerate(text.splitlines(), 1):
-        found = ASKED.fullmatch(line.strip())
-        if found:
-            symbol = found["set"] or found["unset"]
-            value = found["value"] if found["set"] else "n"
-            asked[symbol] = Asked(symbol, value or "n", number, bool(found["optional"]))
-        elif line.strip() and not line.lstrip().startswith("#"):
-            raise UserError(f"{path}: rendered line {number}: {line.strip()[:60]!r} is not CONFIG_NAME=value")
-    kind = base.group(1) if base else "allnoconfig"
-    if kind not in ("allnoconfig", "defconfig"):
-        raise UserError(f"{path}: base {kind!r}: there are allnoconfig and defconfig")
-    return Fragment(name, text, tuple(asked.values()), kind)
-
-
-def cache_file(
-    fragment: Fragment, *, tree_id: str, toolchain: Toolchain, compat: Compat, require: Sequence[str], paths: Paths
-) -> Path:
-    """Where the resolution of these inputs is kept."""
-    parts = (tree_id, fragment.base, fragment.text, toolchain.identity, repr(compat.flags), *sorted(require))
-    return paths.kconfigs / f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()}.json"
+    def __init__(self, complaint: Complaint, log: Path) -> None:
+        super().__init__(f"{complaint.file}:{complaint.line}: {complaint.message}")
+        self.complaint = complaint
+        self.log = log
 
 
 def cached(
-    fragment: Fragment, *, tree_id: str, toolchain: Toolchain, compat: Compat, require: Sequence[str], paths: Paths
+    fragment: Fragment,
+    *,
+    tree_id: str,
+    toolchain: Toolchain,
+    compat: Compat,
+    paths: Paths,
+    require: Sequence[str] = (),
+    early: bool = False,
 ) -> Kconfig | None:
     """What an earlier :func:`resolve` of the same inputs came to, or ``None``."""
-    path = cache_file(fragment, tree_id=tree_id, toolchain=toolchain, compat=compat, require=require, paths=paths)
+    given = (fragment, toolchain.identity, toolchain.arch, compat.flags, sorted(require), early)
+    return read_cached(cache_file(paths, tree_id, *given))
+
+
+def read_cached(path: Path) -> Kconfig | None:
+    """The kconfig in a file of the cache, if there is one."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Kconfig)
     except (FileNotFoundError, msgspec.DecodeError):
@@ -138,76 +74,140 @@ def resolve(
     compat: Compat,
     paths: Paths,
     require: Sequence[str] = (),
+    early: bool = False,
 ) -> Kconfig:
     """Resolve ``fragment`` with the tree's own scripts/kconfig, and check that what was asked for came.
 
-    Raises :class:`UserError` for a symbol that the tree does not have, and for one of ``require`` that did not come,
-    with what took it away.
-    """
-    place = paths.objects / f"kconfig-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}"
-    text = configure(fragment, source, place, make_variables(toolchain, compat), make_environment(paths))
-    values = read_config(text)
-    wanted = [ask for ask in fragment.asked if not same(ask.value, values.get(ask.symbol, "n"))]
-    lost = [symbol for symbol in require if values.get(symbol, "n") == "n"]
-    why: dict[str, Unmet] = {}
-    if wanted or lost:
-        from lab.kernel.explain import explain
+    ``require`` are symbols (``NUMA``, ``NODES_SHIFT=6``) that are asked for too and must come. ``early`` is for a point
+    before the series' end: a required symbol that the tree does not know yet is no error there.
 
-        asked = {ask.symbol: ask.value for ask in wanted} | dict.fromkeys(lost, "y")
-        why = explain(asked, source, place / ".config", toolchain)
-    for symbol in lost:
-        raise UserError(f"the case requires CONFIG_{symbol}, and it did not come: {why[symbol].why}")
-    for ask in wanted:
-        if not why[ask.symbol].where and not ask.optional:
-            raise UserError(f"kconfig {fragment.name}: line {ask.line}: {why[ask.symbol].why}")
+    Raises :class:`UserError` for a symbol that the tree does not have, with the place that asks for it, and for a
+    required one that did not come, with what took it away; :class:`BrokenKconfig` for a tree whose Kconfig can't be
+    read.
+    """
+    from lab.kernel.inputs import kconfig_inputs
+
+    whole = with_required(fragment, require)
+    given = (fragment, toolchain.identity, toolchain.arch, compat.flags, sorted(require), early)
+    # Most points of a series have the same Kconfig files, and so the same result.
+    inputs = kconfig_inputs(source, source_arch(toolchain.arch))
+    keys = (tree_id, inputs) if inputs else (tree_id,)
+    if inputs:
+        known = read_cached(cache_file(paths, inputs, *given))
+        if known is not None:
+            write_atomic(cache_file(paths, tree_id, *given), msgspec.json.encode(known))
+            return known
+    place = paths.objects / f"kconfig-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}"
+    place.mkdir(parents=True, exist_ok=True)
+    with locked(place.with_name(f"{place.name}.lock"), deadline=SECONDS):
+        text = configure(whole, source, place, make_variables(toolchain, compat), make_environment(paths))
+        lost = not_come(whole, read_config(text), require)
+        why: dict[str, Unmet] = {}
+        if lost:
+            from lab.kernel.explain import explain
+
+            why = explain({ask.symbol: ask.value for ask in lost}, source, place / ".config", toolchain)
     kconfig = Kconfig(
         name=fragment.name,
         text=text,
         key=hashlib.sha256(text.encode()).hexdigest(),
-        asked=tuple((ask.symbol, ask.value) for ask in fragment.asked),
-        unmet=tuple(why[ask.symbol] for ask in wanted if why[ask.symbol].where),
+        asked=tuple((ask.symbol, ask.value) for ask in whole.asked),
+        unmet=tuple(judged(lost, why, whole, required_values(require), early=early)),
     )
-    path = cache_file(fragment, tree_id=tree_id, toolchain=toolchain, compat=compat, require=require, paths=paths)
-    write_atomic(path, msgspec.json.encode(kconfig))
+    for kept_under in keys:
+        write_atomic(cache_file(paths, kept_under, *given), msgspec.json.encode(kconfig))
     return kconfig
+
+
+def cache_file(paths: Paths, *given: object) -> Path:
+    """Where the resolution of what is ``given`` is kept."""
+    return paths.kconfigs / f"{hashlib.sha256(repr((FORMAT, *given)).encode()).hexdigest()}.json"
+
+
+def not_come(fragment: Fragment, values: Mapping[str, str], require: Sequence[str]) -> list[Asked]:
+    """What was asked for and has another value; where any value but ``n`` is required, one such is enough."""
+    any_will_do = {symbol for symbol, value in required_values(require).items() if not value}
+    return [
+        ask
+        for ask in fragment.asked
+        if not same(ask.value, values.get(ask.symbol, "n"))
+        and not (ask.symbol in any_will_do and values.get(ask.symbol, "n") != "n")
+    ]
+
+
+def judged(
+    lost: Sequence[Asked], why: Mapping[str, Unmet], fragment: Fragment, required: Mapping[str, str], *, early: bool
+) -> list[Unmet]:
+    """Of what did not come, what is told of; raises for what can't be let go.
+
+    Whoever brings a whole ``.config`` of another kernel brings symbols that this one does not have; whoever writes a
+    fragment means each line of it.
+    """
+    told = []
+    for ask in lost:
+        unmet = why[ask.symbol]
+        known = bool(unmet.where)
+        if ask.symbol in required and (known or not early):
+            raise UserError(
+                f"the case requires CONFIG_{ask.symbol}={ask.value}, and {unmet.got} came: {unmet.why}",
+                hint="change the kconfig, or what series.toml requires",
+            )
+        if not known and not ask.optional and ask.symbol not in required and fragment.base != "olddefconfig":
+            raise UserError(f"{ask.where}: CONFIG_{ask.symbol}: {unmet.why}")
+        if known or not (ask.optional or ask.symbol in required):
+            told.append(unmet)
+    return told
 
 
 def configure(fragment: Fragment, source: Path, place: Path, variables: list[str], environment: dict[str, str]) -> str:
     """Run the tree's kconfig on ``fragment`` in ``place``; the resolved ``.config`` without what changes by itself."""
-    from lab.files import locked
+    config, wanted = place / ".config", place / "fragment.config"
+    write_atomic(wanted, "".join(f"{line(ask)}\n" for ask in fragment.asked))
+    common = ["make", "-s", "-C", str(source), f"O={place}", *variables]
+    if fragment.base == "allnoconfig":
+        make([*common, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"], source, place, environment)
+    else:
+        config.unlink(missing_ok=True)
+        if fragment.base == "defconfig":
+            make([*common, "defconfig"], source, place, environment)
+        names = {ask.symbol for ask in fragment.asked}
+        kept = [text for text in read_lines(config) if symbol_of(text) not in names]
+        write_atomic(config, "".join(kept) + wanted.read_text())
+        make([*common, "olddefconfig"], source, place, environment)
+    return "".join(text for text in read_lines(config) if not DATED.match(text))
 
-    place.mkdir(parents=True, exist_ok=True)
-    with locked(place.with_name(f"{place.name}.lock"), deadline=SECONDS):
-        asked = place / "fragment.config"
-        write_atomic(asked, "".join(f"{line(ask)}\n" for ask in fragment.asked))
-        common = ["make", "-s", "-C", str(source), f"O={place}", *variables]
-        if fragment.base == "allnoconfig":
-            steps = [[*common, f"KCONFIG_ALLCONFIG={asked}", "allnoconfig"]]
-        else:
-            steps = [[*common, "defconfig"], [*common, "olddefconfig"]]
-        for number, step in enumerate(steps):
-            if number:
-                config = place / ".config"
-                config.write_text(config.read_text() + asked.read_text())
-            done = run(step, deadline=SECONDS, env=environment)
-            if not done.ok:
-                said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-                raise InfrastructureError(f"make {step[-1]} failed in {source}: {said[-1] if said else 'no message'}")
-        return "".join(
-            text
-            for text in (place / ".config").read_text(errors="replace").splitlines(keepends=True)
-            if not dated(text)
-        )
+
+def make(argv: list[str], source: Path, place: Path, environment: dict[str, str]) -> None:
+    """One target of the tree's kconfig."""
+    done = run(argv, deadline=SECONDS, env=environment, hint=f"{APT} make")
+    if done.ok:
+        return
+    said = (done.stdout + done.stderr).decode(errors="replace").splitlines()
+    log = place / "kconfig.log"
+    write_atomic(log, "\n".join(said) + "\n")
+    fault = world_fault(said)
+    if fault:
+        raise InfrastructureError(f"make {argv[-1]} stopped: {fault[0]}", hint=fault[1])
+    complaint = first_error(said, source)
+    if not complaint.file:
+        raise InfrastructureError(f"make {argv[-1]} failed in {source}: {complaint.message}", hint=f"log: {log}")
+    raise BrokenKconfig(complaint, log)
+
+
+def read_lines(config: Path) -> list[str]:
+    """The lines of a ``.config``, none where there is no file."""
+    return config.read_text(errors="replace").splitlines(keepends=True) if config.exists() else []
+
+
+def symbol_of(text: str) -> str:
+    """The symbol that a line of a ``.config`` is about, or nothing."""
+    found = LINE.match(text)
+    return (found[1] or found[2]) if found else ""
 
 
 def line(ask: Asked) -> str:
     """An asked symbol as a line of a ``.config``."""
     return f"# CONFIG_{ask.symbol} is not set" if ask.value == "n" else f"CONFIG_{ask.symbol}={ask.value}"
-
-
-def dated(text: str) -> bool:
-    """Whether a line of a ``.config`` says when it was made: kernels until 2.6.39 wrote the time there."""
-    return bool(re.match(r"# (Mon|Tue|Wed|Thu|Fri|Sat|Sun) ", text))
 
 
 def read_config(text: str) -> dict[str, str]:

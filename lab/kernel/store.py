@@ -60,6 +60,8 @@ def find(key: str, paths: Paths) -> Kernel | BuildFailure | None:
     folder = folder_of(key, paths)
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
         built = msgspec.json.decode((folder / KERNEL).read_bytes(), type=Built)
+        if not all((folder / name).is_file() for name in ("bzImage", "vmlinux", "config")):
+            return None  # someone made room by hand: it is built again
         return Kernel(
             key=key,
             folder=folder,
