@@ -21,18 +21,24 @@ def follows(found: Finding, rule: Rule, before: Sequence[Finding]) -> Finding | 
 
 
 def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:
+    before = [earlier for earlier in before if earlier.line < found.line]
     if any(earlier.fatal for earlier in before):
+        return False
+    if rule.role == "after" and found.text and is_consequence(found.text[0]):
         return False
     last = before[-1] if before else None
     if last is None:
         return True
     near = found.line - last.last_line <= NEAR_LINES
-    if rule.role == "after":
-        from lab.console.finding import compiled
-        from lab.console.rules.panic import CONSEQUENCES
-
-        return not compiled(CONSEQUENCES).search(found.text[0] if found.text else "")
     if last.kind in ("sanitizer", "corruption") and near and last.function:
         names = {frame.function for frame in last.frames[:12]}
         return not (found.fatal and found.function in names)
     return True
+
+
+def is_consequence(text: str) -> bool:
+    """Whether a panic's line only says what the report before it led to."""
+    from lab.console.finding import compiled
+    from lab.console.rules.panic import CONSEQUENCES
+
+    return compiled(CONSEQUENCES).search(text) is not None

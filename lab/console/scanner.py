@@ -14,7 +14,7 @@ from lab.console import finding as judge
 from lab.console import lines
 from lab.console.finding import Open, compiled
 from lab.console.parse import END, Numbered
-from lab.console.relate import follows
+from lab.console.relate import follows, is_consequence
 from lab.console.rules import Rule
 from lab.console.search import Hit, Search, table
 from lab.console.stages import BOOT_SIGNS, MARKER, OFFSET, STAGES, last_initcall, marker, offset, release
@@ -237,6 +237,11 @@ class Scanner:
         if current and rule.role in ("part", "prelude") and self._belongs(current, rule):
             self._continue(line, caller)
             return
+        if current and rule.role == "after" and not current.traced and is_consequence(line.text):
+            # panic() speaks before the trace that the report is to have
+            self._keep(self._finding(_Reading(rule, groups, line, caller, time)), rule)
+            self._continue(line, caller)
+            return
         if current and current.rule == rule and not current.traced and len(current.lines) < 4:
             self._continue(line, caller)
             return
@@ -308,7 +313,10 @@ class Scanner:
         found = self._finding(reading, closed=closed)
         if reading.rule.trace and not found.frames:
             return
-        told = follows(found, reading.rule, self._findings)
+        self._keep(found, reading.rule)
+
+    def _keep(self, found: Finding, rule: Rule) -> None:
+        told = follows(found, rule, self._findings)
         if told is None:
             return
         if told.fatal and self._fatal is None:

@@ -571,3 +571,42 @@ def test_titles_and_signatures_hold_nothing_that_changes_from_run_to_run(name: s
     first, again = scan(console).first, scan(other).first
     assert first and again
     assert (first.title, first.signature) == (again.title, again.signature)
+
+
+def test_panic_on_warn_speaks_before_the_trace_and_is_told_apart() -> None:
+    report = scan(
+        """
+------------[ cut here ]------------
+refcount_t: increment on 0; use-after-free.
+WARNING: CPU: 1 PID: 4212 at lib/refcount.c:153 refcount_inc+0x47/0x50
+Kernel panic - not syncing: panic_on_warn set ...
+
+CPU: 1 PID: 4212 Comm: syz-executor Not tainted 4.16.0-rc1+ #0
+Call Trace:
+ dump_stack+0x194/0x257
+ panic+0x1e4/0x41c
+ __warn+0x1dc/0x200
+ report_bug+0x211/0x2d0
+RIP: 0010:refcount_inc+0x47/0x50
+RSP: 0018:ffff8801c6a6f6c8 EFLAGS: 00010286
+ sctp_association_hold+0x12/0x34
+ sctp_connect_new_asoc+0x1/0x2
+Kernel Offset: 0x1a000000 from 0xffffffff81000000
+Rebooting in 86400 seconds..
+"""
+    )
+    assert [(finding.title, finding.primary) for finding in report.findings] == [
+        ("WARNING: refcount bug in sctp_association_hold", True),
+        ("kernel panic: panic_on_warn set", False),
+    ]
+    assert report.kernel_offset == 0x1A000000
+    assert report.first is report.findings[0]
+
+
+def test_mips_and_s390_tell_where_they_were() -> None:
+    mips = "CPU 0 Unable to handle kernel paging request at virtual address 00000000, epc == 8010e4a8, ra == 8010e4a0\nOops[#1]:\nepc   : 8010e4a8 find_vma+0x10/0x20\n"
+    s390 = "Unable to handle kernel pointer dereference in virtual kernel address space\nOops: 0004 ilc:2 [#1] SMP\nKrnl PSW : 0704c00180000000 000000000010e4a8 (find_vma+0x12/0x34)\n"
+    for console in (mips, s390):
+        report = scan(console)
+        assert report.first is not None
+        assert report.first.title == "BUG: unable to handle kernel paging request in find_vma"

@@ -41,6 +41,7 @@ RULES: tuple[Rule, ...] = (
                 "kernel panic: corrupted stack end in {func}",
                 "stack-end",
                 "corruption",
+                over=r"_*schedule\w*|preempt_schedule\w*|schedule_debug",
             ),
             Refine(r"Attempted to kill init!", "kernel panic: Attempted to kill init!", "init-killed"),
             Refine(r"VFS: Unable to mount root fs", "kernel panic: VFS: Unable to mount root fs", "no-root"),
