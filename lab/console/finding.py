@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 from lab.console.blame import anchored, blamed, is_helper, plain
 from lab.console.parse import Numbered, Parsed, Trace, parse
+from lab.console.patterns import compiled
 from lab.console.rules import Refine, Rule
 from lab.console.types import Finding, Frame, Kind
 
 NOWHERE = "corrupted"
 """What stands in a title for the function where the console does not tell it; the community's word."""
 
-_ENTRY = re.compile(
+_ENTRY = (
     r"(?:asm_)?(?:sysvec_)?(?:(?:smp_)?(?:trace_)?(?:reschedule|apic_timer|call_function\w*|irq_work)_interrupt"
     r"|sysvec_\w+|common_interrupt|ret_from_intr|nmi|do_nmi|exc_nmi|end_repeat_nmi)|el1h?_(?:irq|64_irq)\w*|__irq_svc"
     r"|hardware_interrupt_common\w*|decrementer_common\w*"
 )
-
-
-@cache
-def compiled(pattern: str) -> re.Pattern[str]:
-    """``re.compile``, once."""
-    return re.compile(pattern)
 
 
 class Open(NamedTuple):
@@ -87,7 +80,7 @@ def _stalled(parsed: Parsed) -> str:
         if not one.frames:
             continue
         frames = list(one.frames)
-        entry = next((at for at, frame in enumerate(frames) if _ENTRY.fullmatch(frame.function)), -1)
+        entry = next((at for at, frame in enumerate(frames) if compiled(_ENTRY).fullmatch(frame.function)), -1)
         frames = frames[entry + 1 :] if entry >= 0 else ([one.pointer] if one.pointer else []) + frames
         while frames and is_helper(frames[0].function, "interrupt"):
             frames.pop(0)
@@ -140,16 +133,16 @@ def _apply(rule: Rule, refine: Refine, groups: dict[str, str]) -> _Title:
 
 
 _VARIABLE = (
-    (re.compile(r"0x[0-9a-fA-F]+|\(_+ptrval_+\)|\b(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b"), "ADDR"),
-    (re.compile(r"(?<![A-Za-z_])\d+(?![A-Za-z_])|(?<=loop)\d+|(?<=CPU)\d+|(?<=CPU#)\d+"), "NUM"),
-    (re.compile(r"\s+"), " "),
+    (r"0x[0-9a-fA-F]+|\(_+ptrval_+\)|\b(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b", "ADDR"),
+    (r"(?<![A-Za-z_])\d+(?![A-Za-z_])|(?<=loop)\d+|(?<=CPU)\d+|(?<=CPU#)\d+", "NUM"),
+    (r"\s+", " "),
 )
 
 
 def steady(text: str) -> str:
     """Free text for a title: nothing in it that changes from run to run."""
     for pattern, word in _VARIABLE:
-        text = pattern.sub(word, text[:200])
+        text = compiled(pattern).sub(word, text[:200])
     return text.strip(" .,:;-")
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from lab.console import trace
+from lab.console.patterns import compiled
 from lab.console.types import Frame
 
 
@@ -53,23 +54,23 @@ def _register() -> re.Pattern[str]:
     )
 
 
-_TAINT = re.compile(r"Not tainted|Tainted: (?:\[[^\]]*\]=\S+?,? ?)*(?P<flags>[A-Z](?:[A-Z ]*[A-Z])?(?![\w]))?")
-END = re.compile(
+_TAINT = r"Not tainted|Tainted: (?:\[[^\]]*\]=\S+?,? ?)*(?P<flags>[A-Z](?:[A-Z ]*[A-Z])?(?![\w]))?"
+END = (
     r"---\[ end (?:trace|Kernel panic)|Rebooting in \d+ ?seconds|"
     r"System halted|reboot: (?:System halted|Restarting system)"
 )
-_USER = re.compile(r"\bR?IP: 00(?:33|23):|\bEIP: 0073:")
+_USER = r"\bR?IP: 00(?:33|23):|\bEIP: 0073:"
 """Registers of user space, which stand at the end of a trace, are not the report's."""
-_RULER = re.compile(r"^={40,}$")
-_CODE = re.compile(r"(?:^|\s)(?:Code|Instruction dump): ?(?P<code>.*)")
-_HEX = re.compile(r"^[\s<(]*[0-9a-fX]{2,8}[>)]?(?:\s+[<(]?[0-9a-fX]{2,8}[>)]?)+\s*$")
+_RULER = r"^={40,}$"
+_CODE = r"(?:^|\s)(?:Code|Instruction dump): ?(?P<code>.*)"
+_HEX = r"^[\s<(]*[0-9a-fX]{2,8}[>)]?(?:\s+[<(]?[0-9a-fX]{2,8}[>)]?)+\s*$"
 MACHINES = (
-    ("x86_64", re.compile(r"\bRIP[: ]|\bRSP: [0-9a-f]{4}:")),
-    ("i386", re.compile(r"\bEIP[: ]|\bEAX: ")),
-    ("arm64", re.compile(r"\bpstate: |\bx29: |\bESR = 0x")),
-    ("arm", re.compile(r"\bPC is at |\bpsr: [0-9a-f]{8}|\bIRQs o[nf]+ +FIQs")),
-    ("riscv64", re.compile(r"\bepc ?: |\bbadaddr: ")),
-    ("ppc64", re.compile(r"\bNIP[: ]|\bGPR00: ")),
+    ("x86_64", r"\bRIP[: ]|\bRSP: [0-9a-f]{4}:"),
+    ("i386", r"\bEIP[: ]|\bEAX: "),
+    ("arm64", r"\bpstate: |\bx29: |\bESR = 0x"),
+    ("arm", r"\bPC is at |\bpsr: [0-9a-f]{8}|\bIRQs o[nf]+ +FIQs"),
+    ("riscv64", r"\bepc ?: |\bbadaddr: "),
+    ("ppc64", r"\bNIP[: ]|\bGPR00: "),
 )
 
 
@@ -112,14 +113,14 @@ class _Parser:
         if trace.is_heading(text):
             self._begin(text.strip()[:80], number)
             return True
-        if _USER.search(text):
+        if compiled(_USER).search(text):
             self.user = True
-        if code := _CODE.search(text):
+        if code := compiled(_CODE).search(text):
             if not self.code and not self.user:
                 self.code.append(code["code"].strip())
                 self.in_code = True
             return True
-        if in_code and _HEX.match(text):
+        if in_code and compiled(_HEX).match(text):
             self.code.append(text.strip())
             self.in_code = len(self.code) < 8
             return True
@@ -137,15 +138,15 @@ class _Parser:
         """Registers, taint and the end; also of a line that was something else too."""
         seen = False
         if not self.machine:
-            self.machine = next((name for name, pattern in MACHINES if pattern.search(text)), "")
+            self.machine = next((name for name, pattern in MACHINES if compiled(pattern).search(text)), "")
         if ":" in text and not self.user and (pairs := _register().findall(text)):
             for name, value in pairs:
                 self.registers.setdefault(name, value)
             seen = True
-        if "ainted" in text and (found := _TAINT.search(text)):
+        if "ainted" in text and (found := compiled(_TAINT).search(text)):
             self.taint = self.taint or (found["flags"] or "").replace(" ", "")
             seen = True
-        if END.search(text) or (self.traces and _RULER.match(text)):
+        if compiled(END).search(text) or (self.traces and compiled(_RULER).match(text)):
             self.ended = seen = True
         return seen
 

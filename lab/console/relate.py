@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lab.console.patterns import compiled
 from lab.console.rules import Rule
 from lab.console.types import Finding
 
@@ -38,7 +39,6 @@ def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:
 
 def is_consequence(text: str) -> bool:
     """Whether a panic's line only says what the report before it led to."""
-    from lab.console.finding import compiled
     from lab.console.rules.panic import CONSEQUENCES
 
     return compiled(CONSEQUENCES).search(text) is not None

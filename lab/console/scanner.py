@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from lab.console import finding as judge
 from lab.console import lines
-from lab.console.finding import Open, compiled
+from lab.console.finding import Open
 from lab.console.parse import END, Numbered
+from lab.console.patterns import compiled
 from lab.console.relate import follows, is_consequence
 from lab.console.rules import Rule
 from lab.console.search import Hit, Search, table
@@ -279,7 +280,7 @@ class Scanner:
         if len(current.lines) < REPORT_LINES:
             current.lines.append(line)
         text = line.text
-        if END.search(text):
+        if compiled(END).search(text):
             self._finish(current.caller)
             self._complete = self._complete or self._fatal is not None
             return

@@ -64,7 +64,8 @@ def _arm() -> re.Pattern[str]:
 def _pointer() -> re.Pattern[str]:
     """The line that tells where the processor was."""
     return re.compile(
-        r"\s*(?:(?:RIP|EIP|IP)(?:: | is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )|epc\s*: |NIP(?::| ) ?|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} |TPC: )"
+        r"\s*(?:(?:RIP|EIP|IP)(?:: | is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )"
+        r"|epc\s*: |NIP(?::| ) ?|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} |TPC: )"
         r"\s*(?:\[<?[0-9a-f]*>?\]\s*|[0-9a-f]{8,16} )*[(<]?(?P<function>"
         + NAME
         + r")(?:"
