@@ -22,6 +22,9 @@ PACKAGES = {
 }
 """Debian's packages of the tools that every kernel build calls."""
 
+TARGETS = {"x86_64": ("x86_64", "i486", "i586", "i686"), "i386": ("x86_64", "i486", "i586", "i686")}
+"""First words of the compiler targets that can build for an architecture; of others it is the architecture's name."""
+
 NAME = re.compile(r"[A-Za-z0-9_./+-]+")
 SECONDS = 20.0
 
@@ -42,6 +45,9 @@ def detect_toolchain(cc: str | None = None, arch: str = "x86_64") -> Toolchain:
         if not shutil.which(tool):
             raise ToolMissing(f"{tool} is not installed; kernels are built with it", hint=f"{APT} {package}")
     about = said(compiler, "-v")
+    target = re.search(r"^Target: ([^-\s]+)", about, re.MULTILINE)
+    if target and target[1] not in TARGETS.get(arch, (arch,)):
+        raise UserError(f"the compiler {compiler} is for {target[1]}, not for {arch}")
     versions = {tool: said(tool, "--version").partition("\n")[0] for tool in ("ld", "as", "make")}
     perl = said("perl", "-e", "print $^V")
     parts = (arch, compiler_identity(about), versions["ld"], versions["as"])

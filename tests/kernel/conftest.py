@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Fake:
     folder: Path
     paths: Paths
     toolchain: Toolchain
-    compat: Compat = Compat()
+    compat: Compat = field(default_factory=Compat)
     tree_id: str = "tree-1"
 
     def write(self, name: str, text: str, tree_id: str = "") -> None:
