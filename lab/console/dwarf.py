@@ -111,11 +111,12 @@ def _table(dwarf: Any, unit: Any) -> tuple[list[tuple[int, int, int]], list[str]
         folder = entry.dir_index - base
         known = 0 <= folder < len(folders) and not name.startswith("/")
         files.append(f"{folders[folder]}/{name}" if known else name)
-    rows = sorted(
+    rows = [
         (entry.state.address, entry.state.file, entry.state.line)
         for entry in program.get_entries()
         if entry.state is not None and not entry.state.end_sequence
-    )
+    ]
+    rows.sort(key=lambda row: row[0])  # of several at one address the last holds
     return rows, files
 
 
@@ -123,7 +124,7 @@ def _chain(dwarf: Any, unit: Any, address: int, rows: list[tuple[int, int, int]]
     def name_of(number: int) -> str:
         return files[number] if 0 <= number < len(files) else ""
 
-    at = bisect.bisect_right(rows, (address, 1 << 30, 0)) - 1
+    at = bisect.bisect_right(rows, address, key=lambda row: row[0]) - 1
     if at < 0:
         return []
     file, line = name_of(rows[at][1]), rows[at][2]

@@ -604,8 +604,16 @@ Rebooting in 86400 seconds..
 
 
 def test_mips_and_s390_tell_where_they_were() -> None:
-    mips = "CPU 0 Unable to handle kernel paging request at virtual address 00000000, epc == 8010e4a8, ra == 8010e4a0\nOops[#1]:\nepc   : 8010e4a8 find_vma+0x10/0x20\n"
-    s390 = "Unable to handle kernel pointer dereference in virtual kernel address space\nOops: 0004 ilc:2 [#1] SMP\nKrnl PSW : 0704c00180000000 000000000010e4a8 (find_vma+0x12/0x34)\n"
+    mips = """
+CPU 0 Unable to handle kernel paging request at virtual address 00000000, epc == 8010e4a8, ra == 8010e4a0
+Oops[#1]:
+epc   : 8010e4a8 find_vma+0x10/0x20
+"""
+    s390 = """
+Unable to handle kernel pointer dereference in virtual kernel address space
+Oops: 0004 ilc:2 [#1] SMP
+Krnl PSW : 0704c00180000000 000000000010e4a8 (find_vma+0x12/0x34)
+"""
     for console in (mips, s390):
         report = scan(console)
         assert report.first is not None
