@@ -13,17 +13,22 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from qemu.qmp import EventListener, QMPClient, QMPError, Runstate
 
-from lab.console.scanner import Scanner
 from lab.errors import InfrastructureError
 from lab.guest.qemu import Guest
 from lab.guest.types import Outcome
 from lab.guest.watch import Decision, Sight, decide
 
+if TYPE_CHECKING:
+    from lab.console.scanner import Scanner
+
 CHUNK = 1 << 18
+GATHER_SECONDS = 0.003
+"""The console is read this often at most, in place of some 10,000 times a second: a core's time that guests need."""
 LOG_BYTES = 64 << 20
 """A console's log on disk ends here; what comes after it is still read and judged."""
 ERRORS_BYTES = 1 << 16
@@ -32,6 +37,8 @@ TRACE_BYTES = 4 << 20
 CONNECT_SECONDS = 30.0
 """QEMU answers within 0.1 s; with memory that is allocated in advance it takes longer."""
 ASK_SECONDS = 2.0
+HOST_DELAY_MOST = 4
+"""Waiting for a core of the host makes a deadline later, but by no more than this many times itself."""
 GONE = (QMPError, EOFError, OSError, TimeoutError)
 """What a monitor raises that went away, or does not answer, in the middle of anything."""
 EVENTS = ("SHUTDOWN", "STOP", "GUEST_PANICKED")
@@ -63,15 +70,19 @@ def follow(
     on_console: Callable[[bytes], None] | None = None,
     wait_for_exit: bool = False,
     inspect: Callable[[bytes], str] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Seen:
     """Let ``guest`` run until it has shown enough, at most ``deadline`` seconds, and end it.
 
+    Seconds in which the guest waited for a core of an overloaded host don't count, up to four times the deadline.
+
     ``log`` is the open file for the console. ``inspect`` gets the trace of a guest that died and answers with a
-    monitor command whose answer becomes ``memory``.
+    monitor command whose answer becomes ``memory``. ``meanwhile`` is called once the guest runs, while nothing can
+    have come of it yet: imports that are needed at the end cost nothing there.
     """
     logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL + 1)  # what goes wrong there is told by Seen
     run = Run(guest, log, deadline, on_console, wait_for_exit)
-    return asyncio.run(run.all(inspect))
+    return asyncio.run(run.all(inspect, meanwhile or nothing))
 
 
 class Run:
@@ -90,7 +101,7 @@ class Run:
         self.deadline = deadline
         self.on_console = on_console
         self.wait_for_exit = wait_for_exit
-        self.scanner = Scanner()
+        self.scanner: Scanner
         self.client = QMPClient("guest")
         self.changed = asyncio.Event()
         self.failure: BaseException | None = None
@@ -111,9 +122,11 @@ class Run:
 
     def sight(self) -> Sight:
         """What was seen so far."""
+        now = self.now()
+        waited = host_delay(self.guest.process.pid) if now >= self.deadline else 0.0
         return Sight(
-            now=self.now(),
-            deadline=self.deadline,
+            now=now,
+            deadline=self.deadline + min(waited, HOST_DELAY_MOST * self.deadline),
             last_byte=self.last_byte,
             fatal=self.fatal,
             complete=self.scanner.complete,
@@ -124,17 +137,19 @@ class Run:
             exited=self.exited,
         )
 
-    async def all(self, inspect: Callable[[bytes], str] | None) -> Seen:
+    async def all(self, inspect: Callable[[bytes], str] | None, meanwhile: Callable[[], None]) -> Seen:
         """Connect, let the guest go, watch it, end it."""
         pidfd = os.pidfd_open(self.guest.process.pid)
         loop = asyncio.get_running_loop()
         try:
             loop.add_reader(pidfd, self.reading, self.on_exit, pidfd)
             loop.add_reader(self.guest.errors, self.reading, self.on_errors)
-            loop.add_reader(self.guest.console, self.reading, self.on_bytes)
             if self.guest.trace >= 0:
                 loop.add_reader(self.guest.trace, self.reading, self.on_trace)
             await self.connect()
+            self.scanner = new_scanner()
+            self.listen_again()
+            meanwhile()
             decision = await self.watch()
             registers = await self.ask("info registers -a") if decision.outcome == "hang" else ""
             memory = ""
@@ -258,6 +273,17 @@ class Run:
             self.failure = failure
         self.changed.set()
 
+    def listen_again(self) -> None:
+        """Wait for the console's next bytes."""
+        asyncio.get_running_loop().add_reader(self.guest.console, self.reading, self.on_readable)
+
+    def on_readable(self) -> None:
+        """Take what the console has, then let more come together: QEMU sends each byte by itself."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.guest.console)
+        if self.on_bytes():
+            loop.call_later(GATHER_SECONDS, self.listen_again)
+
     def on_exit(self, pidfd: int) -> None:
         """QEMU has ended."""
         asyncio.get_running_loop().remove_reader(pidfd)
@@ -273,7 +299,6 @@ class Run:
         except ConnectionResetError:
             chunk = b""
         if not chunk:
-            asyncio.get_running_loop().remove_reader(self.guest.console)
             return False
         self.last_byte = self.now()
         if self.first_byte is None:
@@ -321,6 +346,30 @@ class Run:
             while fd >= 0 and take() and time.monotonic() < limit:
                 pass
         return count > 0
+
+
+def host_delay(pid: int) -> float:
+    """How long the busiest thread of a process has waited for a core of this host, in seconds.
+
+    The second number in ``/proc/PID/task/TID/schedstat`` (Documentation/scheduler/sched-stats.rst), in nanoseconds. On
+    a host that is overloaded a guest may take many times as long; that is not the kernel's fault.
+    """
+    delays = [0.0]
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            delays.append(int(path.read_text(encoding="ascii").split()[1]) / 1e9)
+    return max(delays)
+
+
+def new_scanner() -> Scanner:
+    """Imported here because a guest takes longer to its first byte than this does."""
+    from lab.console.scanner import Scanner
+
+    return Scanner()
+
+
+def nothing() -> None:
+    """What there is to do meanwhile unless somebody says so."""
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -59,14 +59,19 @@ def boot(
     wait_for_exit: bool = False,
     qemu: str = "",
     explain: bool = True,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Boot:
     """Boot ``image`` on ``machine`` and watch it until the verdict is sure, at most ``deadline`` seconds.
+
+    Time that an overloaded host keeps the guest waiting for a core does not count towards ``deadline``, up to four
+    times of it.
 
     ``accel`` is ``tcg`` or ``kvm`` (see :func:`lab.guest.accel.choose`); ``append`` goes on the kernel's command line
     after the lab's and the machine's words; ``on_console`` gets each piece of the console as it comes. ``vmlinux``
     names functions where a guest hangs or dies without a word. With ``wait_for_exit`` the guest is not ended at the
     marker but ends by itself, after its ``/lab/run``. ``qemu`` is another QEMU than the one on PATH. A guest that
-    died without a word is started again and traced, unless ``explain`` is false.
+    died without a word is started again and traced, unless ``explain`` is false. ``meanwhile`` is called once the
+    guest runs: a place to import what the result will be shown with.
 
     Console, arguments and result are in the boot's folder before this returns. Whatever the kernel does is a result;
     raised are :class:`UserError` (not a kernel, a machine that cannot be) and :class:`InfrastructureError` (no QEMU,
@@ -79,7 +84,7 @@ def boot(
               wait_for_exit, qemu)  # fmt: skip
     folder = make_folder(paths)
     try:
-        seen = run(ask, folder / "console.log", on_console)
+        seen = run(ask, folder / "console.log", on_console, meanwhile)
     except KeyboardInterrupt:
         save(interrupted(ask, folder))
         raise
@@ -92,14 +97,32 @@ def boot(
     return result
 
 
-def run(ask: Ask, console: Path, on_console: Callable[[bytes], None] | None) -> Seen:
+def run(
+    ask: Ask, console: Path, on_console: Callable[[bytes], None] | None, meanwhile: Callable[[], None] | None
+) -> Seen:
     """Start QEMU for ``ask``, follow it, end it."""
+
+    def import_the_rest() -> None:
+        import msgspec.json  # noqa: F401
+
+        import lab.files  # noqa: F401
+
+        if meanwhile:
+            meanwhile()
+
     log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         with started(lambda wires: arguments(ask, wires)) as guest:
             from lab.guest.follow import follow
 
-            return follow(guest, log=log, deadline=ask.deadline, on_console=on_console, wait_for_exit=ask.wait_for_exit)
+            return follow(
+                guest,
+                log=log,
+                deadline=ask.deadline,
+                on_console=on_console,
+                wait_for_exit=ask.wait_for_exit,
+                meanwhile=import_the_rest,
+            )
     finally:
         os.close(log)
 

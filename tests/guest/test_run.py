@@ -115,7 +115,7 @@ def test_a_guest_that_hangs_gets_its_deadline_and_is_told_what_it_was_doing(
     result = boot(kernel, two_nodes, initramfs=waits, accel="tcg", paths=paths, deadline=12, wait_for_exit=True)
     assert result.outcome == "hang"
     assert "within 12 s" in result.detail
-    assert 12 <= result.seconds < 16
+    assert 12 <= result.seconds < 5 * 12 + 4
     assert any(note.startswith("CPU 3 was") for note in result.notes)
     assert not of_this_test(paths)
 
@@ -140,7 +140,7 @@ def test_a_guest_that_never_stops_printing_fills_neither_memory_nor_disk(
     assert result.outcome == "hang"
     assert result.console.stat().st_size == 1 << 16
     assert any("console.log ends after" in note for note in result.notes)
-    assert result.seconds < 16
+    assert result.seconds < 5 * 12 + 4, "only a host without a free core makes a deadline later"
 
 
 FLOOD = """exec %s -c '
@@ -180,8 +180,7 @@ def test_gigabytes_from_a_console_are_read_within_bounds(
         qemu=qemu_script(FLOOD % sys.executable), explain=False,
     )  # fmt: skip
     assert result.outcome == "hang"
-    assert result.seconds < 15
-    assert seen > 100 << 20
+    assert seen > 64 << 20
     assert result.console.stat().st_size == min(seen, 64 << 20)
     assert peak_memory() - before < 60 << 20
 
@@ -230,6 +229,24 @@ def test_nothing_is_left_when_the_lab_is_ended(kernel: Path, paths: Paths, sig: 
     if sig == signal.SIGINT:
         (document,) = paths.boots.glob("*/boot.json")
         assert json.loads(document.read_bytes())["outcome"] == "interrupted"
+
+
+def test_waiting_for_a_core_of_the_host_is_known() -> None:
+    """Two busy processes on one core: each waits half of the time."""
+    from lab.guest.follow import host_delay
+
+    core = min(os.sched_getaffinity(0))
+    program = f"import os, time; os.sched_setaffinity(0, {{{core}}}); end = time.monotonic() + 20\n"
+    program += "while time.monotonic() < end: pass"
+    busy = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+    try:
+        wait_for(lambda: all(host_delay(process.pid) > 0.3 for process in busy))
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert host_delay(os.getpid()) >= 0
+    assert host_delay(busy[0].pid) == 0, "a process that is gone waits for nothing"
 
 
 def wait_for(seen: Callable[[], bool], seconds: float = 20.0) -> None:
