@@ -78,7 +78,7 @@ static void test_compaction(void)
 		madvise(start + at, PAGE, MADV_DONTNEED);
 	for (int i = 0; i < 4; i++)
 		before[i] = vmstat(names[i]);
-	if (!spew("/proc/sys/vm/compact_memory", "1"))
+	if (!compact())
 		bail("compact_memory");
 	for (int i = 0; i < 4; i++) {
 		char name[64];

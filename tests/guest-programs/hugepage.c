@@ -4,125 +4,121 @@
  */
 #include "ktap.h"
 
-static char *huge(size_t size)
-{
-	char *start = map_small(size);
+#define WHY "no huge page to be had, or no MPOL_MF_LAZY"
 
-	madvise(start, size, MADV_HUGEPAGE);
+static bool have_huge; /* the last huge() was one huge page, and then marked */
+
+/* A huge page on node 0 that is full of a letter, marked for a hinting fault. */
+static char *huge(char letter)
+{
+	char *start = map_small(TABLE);
+	long before = vmstat("thp_fault_alloc");
+
+	run_on(0);
+	madvise(start, TABLE, MADV_HUGEPAGE);
+	memset(start, letter, TABLE);
+	have_huge = vmstat("thp_fault_alloc") == before + 1;
+	if (have_huge && pages_on(start, TABLE, 0) != TABLE / PAGE)
+		have_huge = false;
+	if (have_huge && mbind(start, TABLE, MPOL_LOCAL, 0, MPOL_MF_LAZY))
+		have_huge = false;
 	return start;
 }
 
-/* The kernel's word for it that a range is huge pages throughout. */
-static bool is_huge(char *start, size_t size)
+static long splits(void)
 {
-	const char *line = slurp("/proc/self/smaps");
-	char head[32];
-	unsigned long kib = 0;
+	return vmstat("thp_split");
+}
 
-	snprintf(head, sizeof(head), "%lx-%lx ", (unsigned long)start, (unsigned long)(start + size));
-	line = strstr(line, head);
-	if (!line)
+static long faults(void)
+{
+	return vmstat("numa_hint_faults");
+}
+
+static bool holds(const char *start, size_t size, char letter)
+{
+	for (size_t at = 0; at < size; at++) {
+		if (start[at] == letter)
+			continue;
+		note("byte %zu is %d, not %d", at, start[at], letter);
 		return false;
-	line = strstr(line, "AnonHugePages:");
-	return line && sscanf(line, "AnonHugePages: %lu", &kib) == 1 && kib * KIB == size;
+	}
+	return true;
 }
 
 static void test_split(void)
 {
-	char *start = huge(TABLE);
-	long before, faults, splits;
+	char *start = huge('s');
+	long before = faults(), split = splits(), taken;
 
-	run_on(0);
-	touch(start, TABLE);
-	if (!is_huge(start, TABLE) || mbind(start, TABLE, MPOL_LOCAL, 0, MPOL_MF_LAZY)) {
-		skip("a huge page split under a hint keeps it", "no huge page, or no MPOL_MF_LAZY");
-		skip("and so do its parts", "no huge page, or no MPOL_MF_LAZY");
+	if (!have_huge) {
+		skip("a huge page splits under a hint without a fault", WHY);
+		skip("each of its parts has kept the hint", WHY);
 		return;
 	}
 	/* To unmap a piece splits the rest, which nobody touches by that */
-	before = vmstat("numa_hint_faults");
-	splits = vmstat("thp_split");
 	munmap(start + TABLE - PAGE, PAGE);
-	splits = vmstat("thp_split") - splits;
-	faults = vmstat("numa_hint_faults") - before;
-	note("thp_split +%ld, numa_hint_faults +%ld", splits, faults);
-	ok(splits == 1 && faults == 0, "a huge page splits under a hint without a fault");
+	note("thp_split +%ld, numa_hint_faults +%ld", splits() - split, faults() - before);
+	ok(splits() - split == 1 && faults() == before, "a huge page splits under a hint without a fault");
 	touch(start, TABLE - PAGE);
-	faults = vmstat("numa_hint_faults") - before;
-	note("%lu pages touched after the split, %ld hinting faults", TABLE / PAGE - 1, faults);
-	ok(faults == (long)(TABLE / PAGE - 1), "each of its parts has kept the hint");
+	taken = faults() - before;
+	note("%lu pages touched after the split, %ld hinting faults", TABLE / PAGE - 1, taken);
+	ok(taken == (long)(TABLE / PAGE - 1), "each of its parts has kept the hint");
 	munmap(start, TABLE);
 }
 
 static void test_whole(void)
 {
-	char *start = huge(TABLE);
-	long before, faults;
+	char *start = huge('w');
+	long before = faults(), split = splits();
 
-	run_on(0);
-	touch(start, TABLE);
-	if (!is_huge(start, TABLE) || mbind(start, TABLE, MPOL_LOCAL, 0, MPOL_MF_LAZY)) {
-		skip("a huge page in its place takes one fault and stays whole", "no huge page, or no MPOL_MF_LAZY");
+	if (!have_huge) {
+		skip("a huge page in its place takes one fault and stays whole", WHY);
 		return;
 	}
-	before = vmstat("numa_hint_faults");
 	touch(start, TABLE);
-	faults = vmstat("numa_hint_faults") - before;
-	note("%ld hinting faults", faults);
-	ok(faults == 1 && is_huge(start, TABLE), "a huge page in its place takes one fault and stays whole");
+	note("%ld hinting faults", faults() - before);
+	ok(faults() - before == 1 && splits() == split, "a huge page in its place takes one fault and stays whole");
 	munmap(start, TABLE);
 }
 
 static void test_follow(void)
 {
-	char *start = huge(TABLE);
+	char *start = huge('f');
+	long split = splits();
 
-	run_on(0);
-	memset(start, 'h', TABLE);
-	if (!is_huge(start, TABLE) || mbind(start, TABLE, MPOL_LOCAL, 0, MPOL_MF_LAZY)) {
-		skip("a misplaced huge page is split", "no huge page, or no MPOL_MF_LAZY");
-		skip("its parts follow whoever touches them", "no huge page, or no MPOL_MF_LAZY");
-		skip("with what was in them", "no huge page, or no MPOL_MF_LAZY");
+	if (!have_huge) {
+		skip("a misplaced huge page is split", WHY);
+		skip("its parts follow whoever touches them", WHY);
+		skip("with what was in them", WHY);
 		return;
 	}
 	run_on(1);
 	look(start, TABLE / 2);
 	note("%lu of %lu pages have followed half as many touches", pages_on(start, TABLE, 1), TABLE / PAGE);
-	ok(!is_huge(start, TABLE), "a misplaced huge page is split");
-	ok(pages_on(start, TABLE / 2, 1) == TABLE / 2 / PAGE && pages_on(start + TABLE / 2, TABLE / 2, 0) == TABLE / 2 / PAGE,
+	ok(splits() - split == 1, "a misplaced huge page is split");
+	ok(pages_on(start, TABLE / 2, 1) == TABLE / 2 / PAGE &&
+		   pages_on(start + TABLE / 2, TABLE / 2, 0) == TABLE / 2 / PAGE,
 	   "its parts follow whoever touches them");
-	for (size_t at = 0; at < TABLE; at++) {
-		if (start[at] != 'h') {
-			note("byte %zu is %d", at, start[at]);
-			ok(false, "with what was in them");
-			return;
-		}
-	}
-	ok(true, "with what was in them");
+	ok(holds(start, TABLE, 'f'), "with what was in them");
 	munmap(start, TABLE);
 }
 
 static void test_fork(void)
 {
-	char *start = huge(TABLE);
+	char *start = huge('p');
 	pid_t child;
 
-	run_on(0);
-	memset(start, 'p', TABLE);
-	if (!is_huge(start, TABLE) || mbind(start, TABLE, MPOL_LOCAL, 0, MPOL_MF_LAZY)) {
-		skip("a marked huge page is copied on write", "no huge page, or no MPOL_MF_LAZY");
+	if (!have_huge) {
+		skip("a marked huge page is copied on write", WHY);
 		return;
 	}
 	child = fork();
 	if (!child) {
 		memset(start, 'c', TABLE);
-		for (size_t at = 0; at < TABLE; at++)
-			if (start[at] != 'c')
-				_exit(1);
-		_exit(0);
+		_exit(holds(start, TABLE, 'c') ? 0 : 1);
 	}
-	ok(reap(child) && start[0] == 'p' && !memcmp(start, start + 1, TABLE - 1),
-	   "a marked huge page is copied on write");
+	ok(reap(child) && holds(start, TABLE, 'p'), "a marked huge page is copied on write");
 	munmap(start, TABLE);
 }
 
@@ -136,6 +132,8 @@ int main(void)
 		return 0;
 	}
 	spew("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	if (has_sysctl("balance_numa_scan_delay_ms"))
+		set_sysctl("balance_numa_scan_delay_ms", 1000000); /* nobody else is to mark pages */
 	test_split();
 	test_whole();
 	test_follow();

@@ -165,10 +165,43 @@ static long get_sysctl(const char *name)
 	return *text ? atol(text) : -1;
 }
 
-static bool set_sysctl(const char *name, long value)
+static struct {
+	const char *name;
+	long value;
+} sysctls_before[16];
+
+static int sysctls_changed;
+static pid_t sysctls_owner;
+
+static void restore_sysctls(void)
 {
 	char text[32];
 
+	/* Not in a child, which leaves by the same door */
+	while (getpid() == sysctls_owner && sysctls_changed > 0) {
+		sysctls_changed--;
+		snprintf(text, sizeof(text), "%ld\n", sysctls_before[sysctls_changed].value);
+		spew(sysctl_path(sysctls_before[sysctls_changed].name), text);
+	}
+}
+
+/* Set a sysctl until this program ends: the next one is to find what the kernel came with. */
+static bool set_sysctl(const char *name, long value)
+{
+	char text[32];
+	int known = 0;
+
+	while (known < sysctls_changed && strcmp(sysctls_before[known].name, name))
+		known++;
+	if (known == sysctls_changed && known < 16) {
+		if (!sysctls_owner) {
+			sysctls_owner = getpid();
+			atexit(restore_sysctls);
+		}
+		sysctls_before[known].name = name;
+		sysctls_before[known].value = get_sysctl(name);
+		sysctls_changed++;
+	}
 	snprintf(text, sizeof(text), "%ld\n", value);
 	return spew(sysctl_path(name), text);
 }
@@ -185,6 +218,17 @@ static bool debugfs(void)
 	    access("/sys/kernel/debug/tracing", F_OK) == 0)
 		return true;
 	return mount("debug", "/sys/kernel/debug", "debugfs", 0, NULL) == 0;
+}
+
+/* Compact all zones. 3.7 returns a positive number that is not the one of bytes written. */
+static bool compact(void)
+{
+	int fd = open("/proc/sys/vm/compact_memory", O_WRONLY);
+	bool good = fd >= 0 && write(fd, "1", 1) > 0;
+
+	if (fd >= 0)
+		close(fd);
+	return good;
 }
 
 /* ---- nodes and CPUs ---- */
@@ -322,6 +366,18 @@ static void look(const char *start, size_t size)
 		(void)*(const volatile char *)(start + at);
 }
 
+/*
+ * A page that was just allocated waits in a CPU's pagevec (mm/swap.c), and cannot be migrated, until that CPU has a few
+ * more of them. Every move_pages(2) that is to move empties the pagevecs of all CPUs first, needed or not.
+ */
+static void settle(char *page)
+{
+	int node = node_of(page);
+
+	if (node >= 0)
+		move_to(page, PAGE, node);
+}
+
 /* Small pages that were first touched on a node, and are there. */
 static char *pages_from(size_t size, int node)
 {
@@ -330,6 +386,7 @@ static char *pages_from(size_t size, int node)
 	if (!run_on(node))
 		bail("no CPU on the node");
 	touch(start, size);
+	settle(start);
 	if (pages_on(start, size, node) != size / PAGE)
 		move_to(start, size, node);
 	if (pages_on(start, size, node) != size / PAGE)

@@ -89,7 +89,7 @@ int main(void)
 		for (size_t at = 0; at < 32 * MIB; at += 2 * PAGE)
 			madvise(spread + at, PAGE, MADV_DONTNEED);
 		clear_trace();
-		spew("/proc/sys/vm/compact_memory", "1");
+		compact();
 		expect("reason=compaction", "mode=sync", 1, "compaction moves with the reason compaction");
 		munmap(spread, 32 * MIB);
 	}
