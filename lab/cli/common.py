@@ -90,17 +90,12 @@ WISH_NAMES = frozenset(Wishes.__dataclass_fields__)
 
 
 def chosen_case(name: str, wishes: Wishes) -> Case:
-    """Case ``name`` with the kconfig and machine that were wished for.
-
-    Who chooses another kconfig wants to see what it does, so the case's required symbols don't stop it.
-    """
+    """Case ``name`` with the kconfig and machine that were wished for; what the case requires stays required."""
     from lab.case import load_case
     from lab.paths import data_folder
 
     case = load_case(name, data_folder("patches"))
-    if wishes.kconfig:
-        case = replace(case, kconfig=wishes.kconfig, require=())
-    return replace(case, machine=wishes.machine) if wishes.machine else case
+    return replace(case, kconfig=wishes.kconfig or case.kconfig, machine=wishes.machine or case.machine)
 
 
 @contextmanager
