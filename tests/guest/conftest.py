@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from lab.case import load_case
 from lab.guest.machine import Machine, load_machine
+from lab.kernel.types import Kernel
+from lab.line import Setup, kernel_of, point_at, prepare
 from lab.paths import Paths, data_folder, user_paths
+from lab.progress import silent
+from lab.settings import Settings
 
 
 @pytest.fixture
@@ -20,30 +25,15 @@ def paths(tmp_path: Path) -> Paths:
 
 @pytest.fixture(scope="session")
 def kernel() -> Path:
-    """A bzImage that boots: LAB_TEST_KERNEL, or the newest good one in the lab's store."""
+    """A bzImage that boots: LAB_TEST_KERNEL, or the base of the example case, built where the store has it not."""
     named = os.environ.get("LAB_TEST_KERNEL")
     if named:
         return Path(named)
-    images = sorted(user_paths().kernels.glob("*/bzImage"), key=lambda path: path.stat().st_mtime, reverse=True)
-    images += sorted(user_paths().kernels.glob("*/image"), key=lambda path: path.stat().st_mtime, reverse=True)
-    good = next((image for image in images if boots(image)), None)
-    if good is None:
-        pytest.skip("no kernel that boots in the store; run `lab build early-policy --at 0`, or set LAB_TEST_KERNEL")
-    return good
-
-
-def boots(image: Path) -> bool:
-    """Whether ``image`` comes to user space: the store holds kernels with bugs on purpose."""
-    from lab.errors import LabError
-    from lab.guest.initramfs import build
-    from lab.guest.run import boot
-
-    try:
-        machine = load_machine("two-nodes", data_folder("qemu"))
-        run = boot(image, machine, initramfs=build(user_paths()), accel="tcg", paths=user_paths(), explain=False)
-    except LabError:
-        return False
-    return run.outcome == "userspace"
+    setup = Setup(paths=user_paths(), settings=Settings(), progress=silent)
+    line = prepare(load_case("early-policy", data_folder("patches")), setup)
+    built = kernel_of(line, point_at(line, 0), setup)
+    assert isinstance(built, Kernel), built
+    return built.image
 
 
 @pytest.fixture(scope="session")
