@@ -1,4 +1,4 @@
-"""What a vmlinux adds to a console. It is a small ELF file, linked at a kernel's address, with DWARF and a bug table."""
+"""What a vmlinux adds to a console: a small ELF file, linked at a kernel's address, with DWARF and a bug table."""
 
 from __future__ import annotations
 
