@@ -138,6 +138,8 @@ class Scanner:
         last = next((text for raw in reversed(tail) if (text := lines.clean(raw).text.strip())), "")
         found = sorted(self._findings, key=lambda one: one.line)
         notes = [f"{self._dropped} more findings were not kept"] if self._dropped else []
+        if not found and not self._stages and is_binary(self._tail):
+            notes.append("this is a binary file, not the text of a console")
         return Report(
             findings=tuple(_explained(one) if disassemble else one for one in found),
             stages=tuple(sorted(self._stages.values(), key=lambda stage: ORDER.index(stage.name))),
@@ -379,6 +381,12 @@ def _reboot(number: int, text: str, time: float | None) -> Finding:
         text=(text,),
         time=time,
     )
+
+
+def is_binary(sample: bytes) -> bool:
+    """Whether a tenth of ``sample`` or more are control characters that no console prints."""
+    odd = sum(sample.count(code) for code in (*range(7), *range(14, 27), *range(28, 32)))
+    return odd * 10 > len(sample) > 0
 
 
 def scan_file(source: str | os.PathLike[str] | int) -> Report:
