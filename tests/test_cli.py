@@ -84,7 +84,7 @@ def test_a_configuration_file_with_an_unknown_key_is_told_by_name(tmp_path):
 
 
 def test_a_binary_file_is_no_console(tmp_path):
-    (tmp_path / "log").write_bytes(bytes(range(256)) * 400)
+    (tmp_path / "log").write_bytes((b"\x7fELF" + bytes(100) + bytes(range(256))) * 300)
     result = lab("scan", str(tmp_path / "log"))
     assert result.returncode == 125
     assert b"this is a binary file" in b" ".join(result.stdout.split())
