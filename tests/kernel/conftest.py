@@ -79,7 +79,7 @@ SOURCES = {
 
 @dataclass
 class Fake:
-    """The fake tree, and all that a build of it takes. ``tree_id`` stands for git's, so tests change it with the tree."""
+    """The fake tree, and all that its build takes. ``tree_id`` stands for git's, so it changes with the tree."""
 
     source: Path
     folder: Path
