@@ -618,3 +618,57 @@ Krnl PSW : 0704c00180000000 000000000010e4a8 (find_vma+0x12/0x34)
         report = scan(console)
         assert report.first is not None
         assert report.first.title == "BUG: unable to handle kernel paging request in find_vma"
+
+
+def test_arm_frames_in_modules_and_without_offsets_are_read() -> None:
+    report = scan(
+        """
+Unable to handle kernel NULL pointer dereference at virtual address 00000100
+Internal error: Oops: 207 [#1] SMP ARM
+PC is at __wake_up_common+0x40/0x150
+LR is at __wake_up_common_lock+0x84/0x108
+[<c0269b80>] (__wake_up_common) from [<c0269eb8>] (__wake_up_common_lock+0x84/0x108)
+[<bfa0e748>] (l2cap_sock_teardown_cb [bluetooth]) from [<bfa01e9c>] (l2cap_chan_del+0x40/0x21c [bluetooth])
+ l2cap_chan_del from l2cap_recv_frame+0x62c/0x2ba8 [bluetooth]
+"""
+    )
+    assert report.findings[0].functions == ("__wake_up_common", "l2cap_sock_teardown_cb", "l2cap_chan_del")
+
+
+def test_two_reports_of_two_tasks_are_kept_apart_by_printks_caller() -> None:
+    report = scan(
+        """
+[   10.000001][   T10] BUG: sleeping function called from invalid context at mm/slab.h:400
+[   10.000002][   T20] BUG: KASAN: use-after-free in foo_read+0x1/0x20
+[   10.000003][   T10] Call Trace:
+[   10.000004][   T20] Read of size 8 at addr ffff888076d2e470 by task cat/20
+[   10.000005][   T20] Call Trace:
+[   10.000006][   T10]  dump_stack+0x1/0x2
+[   10.000007][   T20]  kasan_report+0x1/0x2
+[   10.000008][   T10]  bar_ioctl+0x1/0x2
+[   10.000009][   T20]  foo_read+0x1/0x20
+"""
+    )
+    assert [finding.title for finding in report.findings] == [
+        "BUG: sleeping function called from invalid context in bar_ioctl",
+        "KASAN: use-after-free Read in foo_read",
+    ]
+
+
+def test_a_log_that_starts_again_silently_is_a_finding() -> None:
+    boot = "Linux version 6.1.0 (lab@lab)\nMemory: 1k/2k available\nRun /init as init process\n"
+    report = scan(boot + boot)
+    assert [(finding.title, finding.line) for finding in report.findings] == [("unexpected kernel reboot", 4)]
+    assert scan(boot + "reboot: Power down\n" + boot).findings == ()
+
+
+def test_a_hang_tells_the_initcall_that_did_not_return() -> None:
+    report = scan(
+        """
+calling  init_a+0x0/0x10 @ 1
+initcall init_a+0x0/0x10 returned 0 after 1 usecs
+calling  init_b+0x0/0x20 @ 1
+"""
+    )
+    assert report.last_initcall == "init_b"
+    assert report.last_sign_of_life == "calling  init_b+0x0/0x20 @ 1"

@@ -37,9 +37,9 @@ SANITIZERS = (
 # They do what the caller asked: count, link, compare, copy.
 CARRIERS = (
     r"_*refcount_\w+|(?:arch_|raw_|instrumented_)?_*atomic(?:64|_long)?_(?:read|set|inc|dec|add|sub|fetch|cmpxchg|xchg|try|or|and|andnot|long)\w*|kref_\w+|_*percpu_ref_(?:get|put|tryget)\w*",
-    r"_*(?:list|hlist|hlist_bl|hlist_nulls|plist|llist)_(?:add|del|move|splice|cut|empty)\w*|__list_\w+|_*rb_(?:insert|erase)\w*|rb_(?:next|prev|first|last)\w*",
+    r"_*(?:list|hlist|hlist_bl|hlist_nulls|plist|llist)_(?:add|del|move|splice|cut|empty)\w*|__list_\w+",
     r"_*debug_(?:print_object|check_no_obj_freed|object\w+|objects?_\w+|locks_off)|__debug_\w+|debug_(?:mutex|rt_mutex|spin_lock|write_lock|read_lock)\w*|lookup_object\w*",
-    r"_*mem(?:cpy|set|move|cmp|chr|scan|zero|dup|chr_inv|set16|set32|set64|set_p)(?:_\w+)?|bcmp|crc\w{1,6}_?(?:generic|le|be)?",
+    r"_*mem(?:cpy|set|move|cmp|chr|scan|zero|dup|chr_inv|set16|set32|set64|set_p)(?:_\w+)?|bcmp",
     r"_*str(?:n?cpy|n?cmp|n?len|n?cat|n?case(?:cmp)?|r?chr|chrnul|lcpy|lcat|s?cpy|scpy|n?str|sep|p?brk|c?spn|dup|ndup|replace|im|nchr|npbrk|cspn|spn)(?:_\w+)?|sized_strscpy\w*",
     r"vs?n?printf|v?s[cn]*printf|kv?asprintf\w*|format_decode|number|pointer|string(?:_nocheck)?|symbol_string|seq_printf|bstr_printf|vbin_printf",
     r"_*(?:arch_|raw_|inline_)?copy_(?:from|to|in|mc)_?(?:user|kernel|inatomic|nofault)?\w*(?<!iter)|copy_user_\w+|_*copy_user\w*|_*get_user\w*|_*put_user\w*|_*clear_user\w*|rep_(?:movs|stos)\w*",
