@@ -370,7 +370,7 @@ static noinline void zoo_paging(void)
 
 static noinline void zoo_gpf(void)
 {
-	*(volatile int *)0x00dead0000000000UL = 1;
+	*(volatile int *)0xdead000000000000UL = 1;
 }
 
 static noinline void zoo_opcode(void)
@@ -452,7 +452,8 @@ static noinline void zoo_leaky_work_queue(void)
 static const struct zoo_trigger {
 	const char *name;
 	void (*run)(void);
-	const char *title;
+	const char *title; /* on a kernel with KASAN, UBSAN and lockdep */
+	const char *plain; /* on one without, where it shows there too */
 } zoo_triggers[] = {
 	{ "circular", zoo_circular, "possible deadlock in zoo_lock_ba" },
 	{ "recursive", zoo_recursive, "possible deadlock in zoo_nest" },
@@ -462,9 +463,12 @@ static const struct zoo_trigger {
 	{ "free-locked", zoo_free_locked, "WARNING: held lock freed in zoo_free_locked" },
 	{ "rcu-usage", zoo_rcu_unlocked, "WARNING: suspicious RCU usage in zoo_rcu_unlocked" },
 	{ "unkeyed", zoo_unkeyed, "INFO: trying to register non-static key in zoo_unkeyed" },
-	{ "atomic-schedule", zoo_sleep_locked, "BUG: scheduling while atomic in zoo_sleep_locked" },
-	{ "atomic-sleep", zoo_might_sleep, "BUG: sleeping function called from invalid context in zoo_might_sleep" },
-	{ "preemptible", zoo_preemptible, "BUG: using smp_processor_id() in preemptible code in zoo_preemptible" },
+	{ "atomic-schedule", zoo_sleep_locked, "BUG: scheduling while atomic in zoo_sleep_locked",
+	  "BUG: scheduling while atomic in zoo_sleep_locked" },
+	{ "atomic-sleep", zoo_might_sleep, "BUG: sleeping function called from invalid context in zoo_might_sleep",
+	  "BUG: sleeping function called from invalid context in zoo_might_sleep" },
+	{ "preemptible", zoo_preemptible, "BUG: using smp_processor_id() in preemptible code in zoo_preemptible",
+	  "BUG: using smp_processor_id() in preemptible code in zoo_preemptible" },
 	{ "bad-magic", zoo_bad_magic, "BUG: spinlock bad magic in zoo_bad_magic" },
 	{ "oob", zoo_oob, "KASAN: slab-out-of-bounds Write in zoo_oob" },
 	{ "uaf", zoo_uaf, "KASAN: use-after-free Read in zoo_uaf" },
@@ -472,27 +476,43 @@ static const struct zoo_trigger {
 	{ "copy-oob", zoo_copy_oob, "KASAN: slab-out-of-bounds Read in zoo_copy_oob" },
 	{ "stack-oob", zoo_stack_oob, "KASAN: stack-out-of-bounds Read in zoo_stack_oob" },
 	{ "global-oob", zoo_global_oob, "KASAN: global-out-of-bounds Read in zoo_global_oob" },
-	{ "bad-page", zoo_free_page_in_use, "BUG: Bad page state in zoo_free_page_in_use" },
-	{ "alloc-failure", zoo_huge_alloc, "page allocation failure in zoo_huge_alloc" },
-	{ "kmalloc", zoo_impossible_kmalloc, "WARNING: kmalloc bug in zoo_impossible_kmalloc" },
+	{ "bad-page", zoo_free_page_in_use, "BUG: Bad page state in zoo_free_page_in_use",
+	  "BUG: Bad page state in zoo_free_page_in_use" },
+	{ "alloc-failure", zoo_huge_alloc, "page allocation failure in zoo_huge_alloc",
+	  "page allocation failure in zoo_huge_alloc" },
+	{ "kmalloc", zoo_impossible_kmalloc, "WARNING in __alloc_pages",
+	  "WARNING in __alloc_pages" },
 	{ "leak", zoo_leak, "memory leak in zoo_leak" },
 	{ "odebug", zoo_free_active_timer, "WARNING: ODEBUG bug in zoo_free_active_timer" },
-	{ "proc-twice", zoo_proc_twice, "WARNING: proc registration bug in zoo_proc_twice" },
+	{ "proc-twice", zoo_proc_twice, "WARNING: proc registration bug in zoo_proc_twice",
+	  "WARNING: proc registration bug in zoo_proc_twice" },
 	{ "kobject-twice", zoo_kobject_twice, "" },
 	{ "shift", zoo_shift, "UBSAN: shift-out-of-bounds in zoo_shift" },
 	{ "index", zoo_index, "UBSAN: array-index-out-of-bounds in zoo_index" },
-	{ "divide", zoo_divide, "divide error in zoo_divide" },
-	{ "null", zoo_null, "BUG: unable to handle kernel NULL pointer dereference in zoo_null" },
-	{ "paging", zoo_paging, "BUG: unable to handle kernel paging request in zoo_paging" },
-	{ "gpf", zoo_gpf, "general protection fault in zoo_gpf" },
-	{ "opcode", zoo_opcode, "invalid opcode in zoo_opcode" },
-	{ "panic-text", zoo_panic_text, "kernel panic: zoo: number NUM at ADDR" },
-	{ "irq-bug", zoo_irq_bug, "kernel BUG in zoo_irq_bug_fn" },
-	{ "soft-lockup", zoo_soft_lockup, "BUG: soft lockup in sys_write" },
-	{ "rcu-stall", zoo_rcu_stall, "INFO: rcu detected stall in sys_write" },
-	{ "hung", zoo_hung, "INFO: task hung in zoo_hung" },
-	{ "hung-mutex", zoo_hung_mutex, "INFO: task hung in zoo_hung_mutex" },
-	{ "leaky-work", zoo_leaky_work_queue, "BUG: workqueue leaked lock or atomic in zoo_leaky_work_fn" },
+	{ "divide", zoo_divide, "divide error in zoo_divide",
+	  "divide error in zoo_divide" },
+	{ "null", zoo_null, "BUG: unable to handle kernel NULL pointer dereference in zoo_null",
+	  "BUG: unable to handle kernel NULL pointer dereference in zoo_null" },
+	{ "paging", zoo_paging, "BUG: unable to handle kernel paging request in zoo_paging",
+	  "BUG: unable to handle kernel paging request in zoo_paging" },
+	{ "gpf", zoo_gpf, "general protection fault in zoo_gpf",
+	  "general protection fault in zoo_gpf" },
+	{ "opcode", zoo_opcode, "invalid opcode in zoo_opcode",
+	  "invalid opcode in zoo_opcode" },
+	{ "panic-text", zoo_panic_text, "kernel panic: zoo: number NUM at ADDR",
+	  "kernel panic: zoo: number NUM at ADDR" },
+	{ "irq-bug", zoo_irq_bug, "kernel BUG in zoo_irq_bug_fn",
+	  "kernel BUG in zoo_irq_bug_fn" },
+	{ "soft-lockup", zoo_soft_lockup, "BUG: soft lockup in sys_write",
+	  "BUG: soft lockup in sys_write" },
+	{ "rcu-stall", zoo_rcu_stall, "INFO: rcu detected stall in sys_write",
+	  "INFO: rcu detected stall in sys_write" },
+	{ "hung", zoo_hung, "INFO: task hung in zoo_hung",
+	  "INFO: task hung in zoo_hung" },
+	{ "hung-mutex", zoo_hung_mutex, "INFO: task hung in zoo_hung_mutex",
+	  "INFO: task hung in zoo_hung_mutex" },
+	{ "leaky-work", zoo_leaky_work_queue, "BUG: workqueue leaked lock or atomic in zoo_leaky_work_fn",
+	  "BUG: workqueue leaked lock or atomic in zoo_leaky_work_fn" },
 };
 
 static ssize_t zoo_write(struct file *file, const char __user *from, size_t size, loff_t *offset)
