@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from lab.errors import UserError
 from lab.guest.machine import Machine
 
+T = TypeVar("T")
+
+TOKENS = ("qemu", "image", "initrd", "append", "qmp")
+TOKEN = re.compile(f"@({'|'.join(TOKENS)})@")
 QEMU = "qemu-system-x86_64"
 TEMPLATE = "command.j2"
 BASE_APPEND = "console=ttyS0,115200 earlyprintk=ttyS0,115200 panic=-1 no_timer_check"
@@ -43,17 +48,58 @@ def render(
     append: str,
     accel: str,
     template: Path,
-    console: str = "stdio,signal=off",
     qmp: str = "",
     trace: Sequence[str] = (),
     qemu: str = QEMU,
+    kept: Path | None = None,
 ) -> list[str]:
     """The arguments, the program first.
 
-    ``append`` is the whole kernel command line; ``console`` and ``qmp`` are QEMU character devices without their id
-    (``stdio``, ``socket,fd=5``); with ``qmp`` the guest is started stopped. ``trace`` are further arguments.
-    Raises :class:`UserError` where a value cannot be an argument.
+    ``append`` is the whole kernel command line. ``qmp`` is a QEMU character device without its id (``socket,fd=5``) for
+    a monitor; with it the guest is started stopped. The console is QEMU's standard output. ``trace`` are further
+    arguments. What the template makes of the machine is kept in the folder ``kept``: importing jinja2 takes as long as
+    QEMU's own start. Raises :class:`UserError` where a value cannot be an argument.
     """
+    given = {
+        "qemu": qemu,
+        "image": absolute(image),
+        "initrd": absolute(initrd) if initrd else "",
+        "append": append,
+        "qmp": qmp,
+    }
+    present = tuple(name for name, value in given.items() if value)
+    arguments = outline(machine, template=template, accel=accel, present=present, kept=kept)
+    return [fill(argument, given) for argument in arguments] + [one_line(argument) for argument in trace]
+
+
+def outline(
+    machine: Machine, *, template: Path, accel: str, present: tuple[str, ...], kept: Path | None = None
+) -> list[str]:
+    """The arguments with a token (``@image@``) for each value in ``present``: the template gets no more than that."""
+    try:
+        text = template.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{template}: {error.strerror}") from None
+    if kept is None:
+        return apply(text, machine, str(template), accel, present)
+    import hashlib
+    import json
+
+    key = hashlib.sha256(repr((text, machine, accel, present)).encode()).hexdigest()[:24]
+    path = kept / f"{key}.json"
+    try:
+        return list(map(str, json.loads(path.read_bytes())))
+    except (OSError, ValueError, TypeError):
+        pass
+    from lab.files import write_atomic
+
+    arguments = apply(text, machine, str(template), accel, present)
+    write_atomic(path, json.dumps(arguments))
+    return arguments
+
+
+def apply(text: str, machine: Machine, name: str, accel: str, present: tuple[str, ...]) -> list[str]:
+    """``text`` as the template it is; ``name`` stands in messages for its file."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -64,27 +110,20 @@ def render(
         autoescape=False,  # noqa: S701 - what is rendered is an argument list for execve(), not HTML
     )
     environment.filters["q"] = double_commas
+    tokens = {token: f"@{token}@" if token in present else "" for token in TOKENS}
     try:
-        text = environment.from_string(template.read_text(encoding="utf-8")).render(
-            machine=machine,
-            qemu=qemu,
-            accel=accel,
-            image=absolute(image),
-            initrd=absolute(initrd) if initrd else "",
-            append=append,
-            console=console,
-            qmp=qmp,
-            trace=tuple(trace),
-            mib=1 << 20,
-        )
-    except OSError as error:
-        raise UserError(f"{template}: {error.strerror}") from None
+        lines = environment.from_string(text).render(machine=machine, accel=accel, mib=1 << 20, **tokens).split("\n")
     except jinja2.TemplateError as error:
-        raise UserError(f"{template}: {error}") from None
-    return [line for line in text.split("\n") if line.strip()]
+        raise UserError(f"{name}: {error}") from None
+    return [line for line in lines if line.strip()]
 
 
-def one_line(value: Any) -> Any:
+def fill(argument: str, given: dict[str, str]) -> str:
+    """``argument`` with the values for its tokens; no value is looked at for tokens again."""
+    return TOKEN.sub(lambda found: one_line(given[found[1]]), argument)
+
+
+def one_line(value: T) -> T:
     """``value`` as it is; :class:`UserError` where it would become two arguments, or none that execve() takes."""
     if isinstance(value, str) and any(character in value for character in "\n\0"):
         raise UserError(f"{value!r} has a line end in it and cannot be an argument of QEMU")

@@ -281,7 +281,7 @@ class Run:
         """Take what the console has, then let more come together: QEMU sends each byte by itself."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(self.guest.console)
-        if self.on_bytes():
+        if self.on_bytes() or not self.exited:
             loop.call_later(GATHER_SECONDS, self.listen_again)
 
     def on_exit(self, pidfd: int) -> None:
@@ -292,12 +292,7 @@ class Run:
 
     def on_bytes(self) -> bool:
         """The next bytes of the console; false where there are none now."""
-        try:
-            chunk = self.guest.console.recv(CHUNK)
-        except BlockingIOError:
-            return False
-        except ConnectionResetError:
-            chunk = b""
+        chunk = read_some(self.guest.console)
         if not chunk:
             return False
         self.last_byte = self.now()

@@ -1,11 +1,14 @@
-"""Starting and ending QEMU: its console, monitor and messages come over sockets that only the lab holds.
+"""Starting and ending QEMU: its console, monitor and messages come over pipes and a socket that only the lab holds.
 
-No name in the file system, no port: nothing is left behind whatever ends the lab, and nobody else can connect.
+No name in the file system, no port: nothing is left behind whatever ends the lab, and nobody else can connect. The
+console is QEMU's standard output, a pipe: QEMU writes it byte by byte, of which a socket between two processes takes
+some 200 until it is full (each counts as a whole buffer, unix(7)), and then slows the guest down.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
@@ -23,7 +26,6 @@ CONSOLE_BUFFER_BYTES = 1 << 20
 class Wires:
     """QEMU's ends: what its arguments have to name. ``trace`` is -1 where nothing is traced."""
 
-    console: int
     qmp: int
     trace: int
 
@@ -33,7 +35,7 @@ class Guest:
     """A QEMU that was started, and the lab's ends of its wires; ``started`` as of :func:`time.monotonic`."""
 
     process: subprocess.Popen[bytes]
-    console: socket.socket
+    console: int
     qmp: socket.socket
     errors: int
     trace: int
@@ -50,15 +52,16 @@ def started(arguments: Callable[[Wires], Sequence[str]], *, traced: bool = False
 
     with contextlib.ExitStack() as ours:
         with contextlib.ExitStack() as theirs:
-            console, console_end = pair(ours, theirs)
+            console, console_end = pipe(ours, theirs)
+            with contextlib.suppress(OSError):  # above the user's limit: 64 KiB do as well
+                fcntl.fcntl(console, fcntl.F_SETPIPE_SZ, CONSOLE_BUFFER_BYTES)
             qmp, qmp_end = pair(ours, theirs)
-            console.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CONSOLE_BUFFER_BYTES)
             errors, errors_end = pipe(ours, theirs)
             trace, trace_end = pipe(ours, theirs) if traced else (-1, -1)
-            argv = list(arguments(Wires(console_end.fileno(), qmp_end.fileno(), trace_end)))
-            passed = [console_end.fileno(), qmp_end.fileno()] + ([trace_end] if traced else [])
+            argv = list(arguments(Wires(qmp_end.fileno(), trace_end)))
+            passed = [qmp_end.fileno()] + ([trace_end] if traced else [])
             began = time.monotonic()
-            process = spawn(argv, passed, errors_end)
+            process = spawn(argv, passed, console_end, errors_end)
             ours.callback(end_group, process, 0.0)
         yield Guest(process, console, qmp, errors, trace, began)
 
@@ -81,13 +84,13 @@ def pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int,
     return read, write
 
 
-def spawn(argv: Sequence[str], passed: Sequence[int], errors: int) -> subprocess.Popen[bytes]:
+def spawn(argv: Sequence[str], passed: Sequence[int], console: int, errors: int) -> subprocess.Popen[bytes]:
     """Start QEMU as the leader of a session: Ctrl-C reaches the lab alone, and QEMU dies when the lab does."""
     try:
         return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
-            stdout=errors,
+            stdout=console,
             stderr=errors,
             pass_fds=passed,
             start_new_session=True,

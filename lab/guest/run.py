@@ -43,6 +43,7 @@ class Ask:
     vmlinux: Path | None = None
     wait_for_exit: bool = False
     qemu: str = ""
+    kept: Path | None = None
 
 
 def boot(
@@ -80,8 +81,19 @@ def boot(
     check_image(image)
     check_host_memory(machine, available_memory())
     line = kernel_command_line(machine, append)
-    ask = Ask(image, machine, initramfs, accel, line, deadline, data_folder("qemu") / TEMPLATE, vmlinux,
-              wait_for_exit, qemu)  # fmt: skip
+    ask = Ask(
+        image=image,
+        machine=machine,
+        initramfs=initramfs,
+        accel=accel,
+        append=line,
+        deadline=deadline,
+        template=data_folder("qemu") / TEMPLATE,
+        vmlinux=vmlinux,
+        wait_for_exit=wait_for_exit,
+        qemu=qemu,
+        kept=paths.cache / "commands",
+    )
     folder = make_folder(paths)
     try:
         seen = run(ask, folder / "console.log", on_console, meanwhile)
@@ -107,6 +119,7 @@ def run(
 
         import lab.files  # noqa: F401
 
+        arguments(ask)  # and keep it
         if meanwhile:
             meanwhile()
 
@@ -128,7 +141,7 @@ def run(
 
 
 def arguments(ask: Ask, wires: Wires | None = None, trace: tuple[str, ...] = ()) -> list[str]:
-    """QEMU's arguments: with ``wires`` as the lab runs it, without as a person would, the console on the terminal."""
+    """QEMU's arguments: with ``wires`` as the lab runs it, with a monitor and stopped; without as a person would."""
     from lab.guest.command import QEMU
 
     return render(
@@ -138,10 +151,10 @@ def arguments(ask: Ask, wires: Wires | None = None, trace: tuple[str, ...] = ())
         append=ask.append,
         accel=ask.accel,
         template=ask.template,
-        console=f"socket,fd={wires.console}" if wires else "stdio,signal=off",
         qmp=f"socket,fd={wires.qmp}" if wires else "",
         trace=trace,
         qemu=ask.qemu or QEMU,
+        kept=ask.kept,
     )
 
 

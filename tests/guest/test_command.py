@@ -117,3 +117,17 @@ def test_the_users_words_come_last_on_the_kernels_command_line(two_nodes: Machin
 def test_a_kernel_command_line_that_no_kernel_takes_is_refused(two_nodes: Machine, bad: str) -> None:
     with pytest.raises(UserError, match="kernel command line"):
         kernel_command_line(two_nodes, bad)
+
+
+def test_what_the_template_makes_of_a_machine_is_kept_for_every_kernel(two_nodes: Machine, tmp_path: Path) -> None:
+    first = argv(two_nodes, kept=tmp_path)
+    assert after(argv(two_nodes, kept=tmp_path, image=Path("/k/other")), "-kernel") == ["/k/other"]
+    assert len(list(tmp_path.iterdir())) == 1
+    assert argv(two_nodes, kept=tmp_path) == first == argv(two_nodes)
+    assert argv(replace(two_nodes, type="pc"), kept=tmp_path) == argv(replace(two_nodes, type="pc"))
+    next(tmp_path.iterdir()).write_bytes(b"half a fi")
+    assert argv(two_nodes, kept=tmp_path) == first, "a damaged file is as good as none"
+
+
+def test_a_value_that_looks_like_a_token_stays_what_it_is(two_nodes: Machine) -> None:
+    assert after(argv(two_nodes, append="a=@image@"), "-append") == ["a=@image@"]

@@ -146,13 +146,10 @@ def test_a_guest_that_never_stops_printing_fills_neither_memory_nor_disk(
 FLOOD = """exec %s -c '
 import json, re, socket, sys, threading
 line = " ".join(sys.argv)
-def wire(name):
-    return socket.socket(fileno=int(re.search(r"socket,fd=(\\d+),id=" + name, line)[1]))
 def flood():
-    console, block = wire("console"), b"\\x1b[2J" + bytes(1 << 20)
     while True:
-        console.sendall(block)
-monitor = wire("qmp")
+        sys.stdout.buffer.write(b"\\x1b[2J" + bytes(1 << 20))
+monitor = socket.socket(fileno=int(re.search(r"socket,fd=(\\d+),id=qmp", line)[1]))
 def say(message):
     monitor.sendall(json.dumps(message).encode() + b"\\n")
 say({"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": ""}, "capabilities": []}})
