@@ -101,6 +101,7 @@ def test_a_kernel_of_2012_needs_what_the_table_says():
     compat = choose_compat("3.7-rc4", tools())
     assert {path.name for path in compat.patches} == {
         "gcc-header.patch",
+        "no-pie.patch",
         "timeconst-perl.patch",
         "make-pound.patch",
         "acpi-section.patch",
