@@ -183,7 +183,7 @@ class Scanner:
         sign = table().coarse[needle]
         if sign not in BOOT_SIGNS or not self._boots.get(sign) or not self._told():
             return False
-        self._boots[sign] += 1
+        self._search.muted.add(needle)
         return True
 
     def _raw(self, number: int, raw: bytes, hits: list[Hit]) -> None:
@@ -333,6 +333,7 @@ class Scanner:
         if needle == MARKER:
             self.marker = self.marker or marker(text, number)
             if self.marker:
+                self._search.muted.add(table().coarse.index(MARKER))
                 self._stages.setdefault("userspace", Stage("userspace", number, time))
         if needle == OFFSET:
             self._offset = offset(text)
