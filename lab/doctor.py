@@ -14,8 +14,8 @@ from lab.paths import Paths
 Status = Literal["ok", "missing", "optional"]
 
 APT = "sudo apt-get install --no-install-recommends"
-FREE_DISK_GB = 12
-"""A base, its checkout, two object directories and a dozen kernels, measured with ``debian-6.1``, and as much again."""
+FREE_DISK_GB = 4
+"""The base ``debian-6.1``, its checkout, the object directory and five kernels take 2.0 GB; and as much again."""
 FREE_MEMORY_GB = 3
 
 
