@@ -37,6 +37,9 @@ TRACE_BYTES = 4 << 20
 CONNECT_SECONDS = 30.0
 """QEMU answers within 0.1 s; with memory that is allocated in advance it takes longer."""
 ASK_SECONDS = 2.0
+HEARTBEAT_SECONDS = 1.0
+"""Waking later than this after it was due, the lab itself was not running: the host slept, or was paused as a guest is.
+That time does not count."""
 HOST_DELAY_MOST = 4
 """Waiting for a core of the host makes a deadline later, but by no more than this many times itself."""
 GONE = (QMPError, EOFError, OSError, TimeoutError)
@@ -74,7 +77,8 @@ def follow(
 ) -> Seen:
     """Let ``guest`` run until it has shown enough, at most ``deadline`` seconds, and end it.
 
-    Seconds in which the guest waited for a core of an overloaded host don't count, up to four times the deadline.
+    Seconds in which the guest waited for a core of an overloaded host don't count, up to four times the deadline, nor
+    do those in which the host itself stood still.
 
     ``log`` is the open file for the console. ``inspect`` gets the trace of a guest that died and answers with a
     monitor command whose answer becomes ``memory``. ``meanwhile`` is called once the guest runs, while nothing can
@@ -112,6 +116,7 @@ class Run:
         self.last_byte: float | None = None
         self.fatal: float | None = None
         self.marker: float | None = None
+        self.stalled = 0.0
         self.shutdown = ""
         self.broken = False
         self.exited = False
@@ -123,10 +128,12 @@ class Run:
     def sight(self) -> Sight:
         """What was seen so far."""
         now = self.now()
-        waited = host_delay(self.guest.process.pid) if now >= self.deadline else 0.0
+        deadline = self.deadline + self.stalled
+        if now >= deadline:
+            deadline += min(host_delay(self.guest.process.pid), HOST_DELAY_MOST * self.deadline)
         return Sight(
             now=now,
-            deadline=self.deadline + min(waited, HOST_DELAY_MOST * self.deadline),
+            deadline=deadline,
             last_byte=self.last_byte,
             fatal=self.fatal,
             complete=self.scanner.complete,
@@ -223,8 +230,13 @@ class Run:
                 if decision.outcome:
                     return decision
             self.changed.clear()
+            wait = min(max(decision.wait, 0.001), HEARTBEAT_SECONDS)
+            began = self.now()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), max(decision.wait, 0.001))
+                await asyncio.wait_for(self.changed.wait(), wait)
+            late = self.now() - began - wait
+            if late > HEARTBEAT_SECONDS:
+                self.stalled += late
 
     async def last_events(self) -> None:
         """QEMU has ended: take what its monitor sent before that."""

@@ -121,6 +121,40 @@ def test_a_guest_that_hangs_gets_its_deadline_and_is_told_what_it_was_doing(
 
 
 @pytest.mark.boot
+def test_a_host_that_stands_still_is_not_held_against_the_guest(kernel: Path, paths: Paths) -> None:
+    """Lab and guest are stopped together, as by a laptop's lid, for longer than the deadline."""
+    waits = own_initramfs(paths, b"#!/bin/sh\n/bin/busybox sleep 3\n")
+    lab = subprocess.Popen([sys.executable, "-c", boots(kernel, waits, paths, "deadline=20, ")], stderr=subprocess.PIPE)
+    try:
+        wait_for(lambda: any(path.stat().st_size > 1000 for path in paths.boots.glob("*/console.log")))
+        guests = [int(child) for child in Path(f"/proc/{lab.pid}/task/{lab.pid}/children").read_text().split()]
+        for pid in (lab.pid, *guests):
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(25)
+        for pid in (*guests, lab.pid):
+            os.kill(pid, signal.SIGCONT)
+        assert lab.wait(timeout=100) == 0, lab.communicate()[1]
+    finally:
+        lab.kill()
+    (document,) = paths.boots.glob("*/boot.json")
+    assert json.loads(document.read_bytes())["outcome"] == "userspace"
+
+
+def boots(kernel: Path, initramfs: Path, paths: Paths, more: str = "") -> str:
+    """A program that boots ``kernel`` and waits for its guest's end."""
+    return (
+        "from pathlib import Path\n"
+        "from lab.guest.machine import load_machine\n"
+        "from lab.guest.run import boot\n"
+        "from lab.paths import Paths, data_folder\n"
+        f"cache = Path({str(paths.cache)!r})\n"
+        "machine = load_machine('two-nodes', data_folder('qemu'))\n"
+        f"boot(Path({str(kernel)!r}), machine, initramfs=Path({str(initramfs)!r}), accel='tcg',\n"
+        f"     {more}paths=Paths(cache, cache, cache), wait_for_exit=True)\n"
+    )
+
+
+@pytest.mark.boot
 def test_a_program_in_the_guest_runs_to_its_end(kernel: Path, two_nodes: Machine, paths: Paths) -> None:
     program = own_initramfs(paths, b"#!/bin/sh\necho ok 1 - from the guest\nexit 3\n")
     result = boot(kernel, two_nodes, initramfs=program, accel="tcg", paths=paths, wait_for_exit=True)
@@ -203,17 +237,7 @@ def test_an_option_that_qemu_does_not_know_is_qemus_outcome(
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_when_the_lab_is_ended(kernel: Path, paths: Paths, sig: signal.Signals) -> None:
     waits = own_initramfs(paths, b"#!/bin/sh\nexec /bin/busybox sleep 1000\n")
-    program = (
-        "import sys; from pathlib import Path\n"
-        "from lab.guest.machine import load_machine\n"
-        "from lab.guest.run import boot\n"
-        "from lab.paths import Paths, data_folder\n"
-        f"cache = Path({str(paths.cache)!r})\n"
-        "machine = load_machine('two-nodes', data_folder('qemu'))\n"
-        f"boot(Path({str(kernel)!r}), machine, initramfs=Path({str(waits)!r}), accel='tcg',\n"
-        "     paths=Paths(cache, cache, cache), wait_for_exit=True)\n"
-    )
-    lab = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+    lab = subprocess.Popen([sys.executable, "-c", boots(kernel, waits, paths)], stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: any(path.stat().st_size > 1000 for path in paths.boots.glob("*/console.log")))
         assert of_this_test(paths)
