@@ -176,8 +176,12 @@ static bool storm(struct worker *self)
 		return check(start, size, self->number);
 	case 7:
 		munmap(start, size);
-		if (mmap(start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != start)
-			bail("mmap");
+		while (mmap(start, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != start) {
+			if (errno != ENOMEM)
+				bail("mmap");
+			usleep(10000); /* the kernel is to be short of memory */
+		}
 		fill(start, size, self->number);
 		return true;
 	case 8: {
