@@ -21,6 +21,15 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     first_bad: int = 0
 
 
+class ProgramsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[programs]`` as it is written: what ``--with-fix`` has the guest run."""
+
+    sources: list[str]
+    kconfig: str = ""
+    machines: list[str] = []
+    seconds: float = 900.0
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``series.toml`` as it is written: file names are relative to its folder."""
 
@@ -32,7 +41,19 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     fix: list[str] = []
     append: str = ""
     require: list[str] = []
+    programs: ProgramsFile | None = None
     expect: Expect = Expect()
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Test programs for the guest: C files (or static executables) of the case's folder, each run alone on each of
+    ``machines``, on a kernel with ``kconfig``. ``seconds`` is what one of them may take."""
+
+    sources: tuple[Path, ...]
+    kconfig: str
+    machines: tuple[str, ...]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -41,6 +62,7 @@ class Case:
 
     ``kconfig`` and ``machine`` are names in the project's folders, or paths to files of the case's own. ``append`` is
     added to the kernel's command line; ``require`` are kconfig symbols without which the case means nothing.
+    ``programs`` are what the guest is to pass with the fix.
     """
 
     name: str
@@ -54,6 +76,7 @@ class Case:
     append: str
     require: tuple[str, ...]
     expect: Expect
+    programs: Programs | None = None
 
 
 def load_case(name: str, patches: Path) -> Case:
@@ -82,6 +105,25 @@ def load_case(name: str, patches: Path) -> Case:
         append=manifest.append,
         require=tuple(manifest.require),
         expect=manifest.expect,
+        programs=read_programs(folder, manifest, path),
+    )
+
+
+def read_programs(folder: Path, manifest: Manifest, path: Path) -> Programs | None:
+    """``[programs]``, with the case's own kconfig and machine where it names no other."""
+    file = manifest.programs
+    if file is None:
+        return None
+    if not 0 < file.seconds <= 86400:
+        raise UserError(f"{path}: programs.seconds: {file.seconds:g} is not between 0 and 86400")
+    if not file.sources:
+        raise UserError(f"{path}: programs.sources: the list is empty; name at least one C file")
+    sources = tuple(member(folder, entry, path, f"programs.sources[{i}]") for i, entry in enumerate(file.sources))
+    return Programs(
+        sources=sources,
+        kconfig=own_or_shared(folder, file.kconfig or manifest.kconfig),
+        machines=tuple(own_or_shared(folder, name) for name in file.machines or [manifest.machine]),
+        seconds=file.seconds,
     )
 
 

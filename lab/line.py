@@ -6,7 +6,7 @@ Every step's own work is in its package; here stands only their order and what o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from lab.verdict import Verdict, judge_boot, judge_build
 if TYPE_CHECKING:
     from lab.case import Case
     from lab.guest.machine import Machine
+    from lab.guest.programs import Program
     from lab.guest.types import Boot
     from lab.kernel.kconfig import Fragment
     from lab.kernel.types import BuildFailure, Compat, Kconfig, Kernel, Toolchain
@@ -202,14 +203,27 @@ def target_of(line: Line, kernel: Kernel) -> Target:
     return Target(kernel.image, line.machine, line.case.append, kernel.vmlinux)
 
 
-def boot_target(target: Target, setup: Setup, on_console: Callable[[bytes], None] | None = None) -> Boot:
-    """One run of ``target``; ``on_console`` gets the console as it comes."""
+def boot_target(
+    target: Target,
+    setup: Setup,
+    on_console: Callable[[bytes], None] | None = None,
+    programs: Sequence[Program] = (),
+    program_seconds: float = 0.0,
+) -> Boot:
+    """One run of ``target``; ``on_console`` gets the console as it comes.
+
+    With ``programs`` the guest runs them, and has ``program_seconds`` more for that.
+    """
     from lab.guest.accel import choose
     from lab.guest.initramfs import build
     from lab.guest.run import boot
 
     initramfs = build(setup.paths)
     accel = choose(setup.accel, paths=setup.paths, image=target.image, initramfs=initramfs)
+    if programs:
+        from lab.guest.programs import extra_files
+
+        initramfs = build(setup.paths, extra=extra_files(programs))
     run = boot(
         target.image,
         target.machine,
@@ -217,9 +231,10 @@ def boot_target(target: Target, setup: Setup, on_console: Callable[[bytes], None
         accel=accel.name,
         paths=setup.paths,
         append=target.append,
-        deadline=setup.timeout,
+        deadline=setup.timeout + (program_seconds if programs else 0.0),
         on_console=on_console,
         vmlinux=target.vmlinux,
+        programs=tuple(program.name for program in programs),
     )
     return replace(run, notes=(accel.note, *run.notes)) if accel.note else run
 

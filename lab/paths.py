@@ -54,6 +54,11 @@ class Paths:
         return self.cache / "initramfs"
 
     @property
+    def programs(self) -> Path:
+        """Compiled test programs for the guest, by content key."""
+        return self.cache / "programs"
+
+    @property
     def boots(self) -> Path:
         """One folder a boot: its console and what was found in it."""
         return self.cache / "boots"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.case import Case
+from lab.guest_tests import GuestTest, make_ready, run_guest_tests
 from lab.line import Line, Probe, Setup, point_at, probe
 from lab.verdict import Word
 
@@ -15,13 +16,14 @@ class Repro:
     """What the points of a case turned out to be.
 
     ``reproduced``: the bug was there where the case expects it, and not at the base where that was tried.
-    ``as_expected``: each point was what the case says of it.
+    ``as_expected``: each point was what the case says of it, and each of ``guest_tests`` passed or had nothing to test.
     """
 
     line: Line
     probes: tuple[Probe, ...]
     reproduced: bool
     as_expected: bool
+    guest_tests: tuple[GuestTest, ...] = ()
 
 
 def plan(case: Case, fix_end: int, at: tuple[int, ...], with_fix: bool) -> tuple[int, ...]:
@@ -39,19 +41,30 @@ def expected(case: Case, index: int) -> Word:
 
 
 def reproduce(
-    line: Line, points: tuple[int, ...], setup: Setup, *, seen: Callable[[Probe], None] = lambda _probe: None
+    line: Line,
+    points: tuple[int, ...],
+    setup: Setup,
+    *,
+    with_programs: bool = False,
+    seen: Callable[[Probe], None] = lambda _probe: None,
 ) -> Repro:
-    """Build and boot ``points``, telling ``seen`` of each as it is known."""
+    """Build and boot ``points``, telling ``seen`` of each as it is known.
+
+    ``with_programs``: and have guests run the case's test programs, where it names some, at the last of the points.
+    """
     for index in points:
         point_at(line, index)
+    wanted = line.case.programs if with_programs else None
+    ready = make_ready(line, wanted, setup) if wanted else None
     probes = []
     for index in points:
         probes.append(probe(line, index, setup))
         seen(probes[-1])
-    return conclude(line, tuple(probes))
+    tests = run_guest_tests(ready, points[-1], setup) if ready else ()
+    return conclude(line, tuple(probes), tests)
 
 
-def conclude(line: Line, probes: tuple[Probe, ...]) -> Repro:
+def conclude(line: Line, probes: tuple[Probe, ...], tests: tuple[GuestTest, ...] = ()) -> Repro:
     """What the probes say together."""
     words = {result.point.index: result.verdict.word for result in probes}
     bad = [index for index, word in words.items() if word == "bad" and expected(line.case, index) == "bad"]
@@ -59,5 +72,7 @@ def conclude(line: Line, probes: tuple[Probe, ...]) -> Repro:
         line=line,
         probes=probes,
         reproduced=bool(bad) and words.get(0, "good") == "good",
-        as_expected=all(word == expected(line.case, index) for index, word in words.items()),
+        as_expected=all(word == expected(line.case, index) for index, word in words.items())
+        and all(test.verdict.word == "good" for test in tests),
+        guest_tests=tests,
     )

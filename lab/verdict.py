@@ -81,11 +81,25 @@ def judge_boot(boot: Boot, expect: Expect = ANY) -> Verdict:
         return Verdict("skip", boot.detail)
     verdict = judge_report(boot.report, expect)
     if verdict.word == "good":
-        return judge_topology(boot, verdict)
+        return judge_programs(boot, judge_topology(boot, verdict), expect)
     if verdict.word == "skip" and verdict.finding is None:
         looked_for = bool(expect.signature or expect.title)
         return Verdict("skip" if looked_for or boot.outcome == "userspace" else "bad", boot.detail)
     return verdict
+
+
+def judge_programs(boot: Boot, verdict: Verdict, expect: Expect = ANY) -> Verdict:
+    """``verdict`` where each test program that the guest was to run passed or had nothing to do there; else bad, or a
+    skip where another bug is looked for."""
+    if verdict.word != "good" or not boot.programs:
+        return verdict
+    failed = next((tap for tap in boot.programs if tap.word == "fail"), None)
+    if failed:
+        hang = f" ({boot.detail})" if boot.outcome == "hang" else ""
+        looked_for = bool(expect.signature or expect.title)
+        return Verdict("skip" if looked_for else "bad", f"test program {failed.name}: {failed.complaint}{hang}")
+    counts = ", ".join(f"{tap.name} {tap.summary}" for tap in boot.programs)
+    return Verdict("good", f"{verdict.reason}; test programs: {counts}", verdict.finding)
 
 
 def judge_topology(boot: Boot, verdict: Verdict) -> Verdict:

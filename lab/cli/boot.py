@@ -12,6 +12,7 @@ from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_
 
 if TYPE_CHECKING:
     from lab.case import Case
+    from lab.guest.programs import Program
     from lab.kernel.types import BuildFailure
     from lab.line import Setup, Target
 
@@ -27,6 +28,21 @@ DEFAULT_MACHINE = "two-nodes"
 @click.option("--with-fix", is_flag=True, help="CASE's series plus its fix.")
 @click.option("--append", default="", metavar="WORDS", help="More words for the kernel's command line.")
 @click.option("--live", is_flag=True, help="Show the console while the guest runs.")
+@click.option(
+    "--program",
+    "wanted",
+    multiple=True,
+    metavar="'FILE.c [WORD…]'",
+    help="A test program for the guest: a C file, compiled here, or a static executable. Can be repeated.",
+)
+@click.option(
+    "--program-timeout",
+    type=click.FloatRange(1, 604800),
+    default=900.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the test programs may take together.",
+)
 @click.option("--shell", is_flag=True, help="A shell in the guest; Ctrl-] ends it.")
 @wishes(TREE, *BUILD, *BOOT)
 @output_options
@@ -39,26 +55,32 @@ def boot(
     append: str,
     live: bool,
     shell: bool,
+    wanted: tuple[str, ...],
+    program_timeout: float,
     wishes: Wishes,
     as_json: bool,
 ) -> int:
     """Boot one kernel, a point of CASE or any --kernel IMAGE, and say how far it came.
 
-    Exits by the verdict: 0 good (user space ran and saw every node), 1 bad, 125 skip.
+    Exits by the verdict: 0 good (user space ran and saw every node; each --program passed), 1 bad, 125 skip.
 
     \b
     lab boot early-policy --at 0
     lab boot --kernel arch/x86/boot/bzImage --machine far --live
     lab boot --kernel bzImage --shell
+    lab boot --kernel bzImage --program ./test.c --program './stress.c 60' --json | jq '.programs[].summary'
     """
     if (case is None) == (kernel is None):
         raise click.UsageError("name either a CASE or a --kernel IMAGE")
     if shell and as_json:
         raise click.UsageError("--shell is for a person, --json for a program")
+    if shell and wanted:
+        raise click.UsageError("--shell and --program exclude each other")
     from lab.line import Target, boot_target
     from lab.verdict import judge_boot
 
     with working(wishes, quiet=as_json or live or shell) as setup:
+        programs = read_wishes(wanted, setup)
         if kernel:
             target: Target | BuildFailure = of_image(kernel, wishes.machine, append)
         else:
@@ -67,7 +89,7 @@ def boot(
             return tell_failure(target, as_json=as_json)
         if shell:
             return enter_shell(target, setup)
-        run = boot_target(target, setup, on_console=write_console if live else None)
+        run = boot_target(target, setup, write_console if live else None, programs, program_timeout)
     verdict = judge_boot(run)
     if as_json:
         from lab.report.documents import boot_document
@@ -78,6 +100,15 @@ def boot(
 
         show_boot(run, verdict)
     return verdict.exit_code
+
+
+def read_wishes(wanted: tuple[str, ...], setup: Setup) -> tuple[Program, ...]:
+    """The test programs that were asked for, compiled; no module of theirs is needed for none."""
+    if not wanted:
+        return ()
+    from lab.guest.programs import read_wish
+
+    return tuple(read_wish(text, setup.paths) for text in wanted)
 
 
 def of_image(image: Path, machine: str | None, append: str) -> Target:

@@ -95,7 +95,14 @@ def chosen_case(name: str, wishes: Wishes) -> Case:
     from lab.paths import data_folder
 
     case = load_case(name, data_folder("patches"))
-    return replace(case, kconfig=wishes.kconfig or case.kconfig, machine=wishes.machine or case.machine)
+    programs = case.programs and replace(
+        case.programs,
+        kconfig=wishes.kconfig or case.programs.kconfig,
+        machines=(wishes.machine,) if wishes.machine else case.programs.machines,
+    )
+    return replace(
+        case, kconfig=wishes.kconfig or case.kconfig, machine=wishes.machine or case.machine, programs=programs
+    )
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def parse_points(_context: click.Context, _option: click.Parameter, value: str |
 @click.command()
 @click.argument("case")
 @click.option("--at", "at", callback=parse_points, metavar="N[,N|-N]", help="These points only: 0 is the base.")
-@click.option("--with-fix", is_flag=True, help="The series plus its fix.")
+@click.option("--with-fix", is_flag=True, help="The series plus its fix, and the case's test programs on it.")
 @wishes(TREE, *BUILD, *BOOT)
 @output_options
 def repro(*, case: str, at: tuple[int, ...], with_fix: bool, wishes: Wishes, as_json: bool) -> int:
@@ -34,8 +34,8 @@ def repro(*, case: str, at: tuple[int, ...], with_fix: bool, wishes: Wishes, as_
 
     CASE is the name of a folder in patches/, or a path to a folder with a series.toml.
 
-    Exits 0 when what the case expects happened (the bug at the end and not at the base; with --with-fix no bug),
-    1 when something else did.
+    Exits 0 when what the case expects happened (the bug at the end and not at the base; with --with-fix no bug, and no
+    failure of the case's test programs), 1 when something else did.
 
     \b
     lab repro early-policy
@@ -53,7 +53,8 @@ def repro(*, case: str, at: tuple[int, ...], with_fix: bool, wishes: Wishes, as_
         raise click.UsageError(f"{wanted.name} has no fix: its series.toml names none")
     with working(wishes, quiet=as_json) as setup:
         line = prepare(wanted, setup)
-        result = reproduce(line, plan(wanted, line.fix_end, at, with_fix), setup)
+        points = plan(wanted, line.fix_end, at, with_fix)
+        result = reproduce(line, points, setup, with_programs=with_fix)
     if as_json:
         from lab.report.documents import repro_document
 

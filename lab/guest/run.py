@@ -20,6 +20,7 @@ from lab.guest.types import Boot, Outcome
 from lab.paths import Paths, data_folder
 
 if TYPE_CHECKING:
+    from lab.console.ktap import Tap
     from lab.guest.follow import Seen
 
 KVM_TROUBLE = re.compile(
@@ -44,6 +45,7 @@ class Ask:
     wait_for_exit: bool = False
     qemu: str = ""
     kept: Path | None = None
+    programs: tuple[str, ...] = ()
 
 
 def boot(
@@ -58,6 +60,7 @@ def boot(
     on_console: Callable[[bytes], None] | None = None,
     vmlinux: Path | None = None,
     wait_for_exit: bool = False,
+    programs: tuple[str, ...] = (),
     qemu: str = "",
     explain: bool = True,
     meanwhile: Callable[[], None] | None = None,
@@ -70,7 +73,8 @@ def boot(
     ``accel`` is ``tcg`` or ``kvm`` (see :func:`lab.guest.accel.choose`); ``append`` goes on the kernel's command line
     after the lab's and the machine's words; ``on_console`` gets each piece of the console as it comes. ``vmlinux``
     names functions where a guest hangs or dies without a word. With ``wait_for_exit`` the guest is not ended at the
-    marker but ends by itself, after its ``/lab/run``. ``qemu`` is another QEMU than the one on PATH. A guest that
+    marker but ends by itself, after its ``/lab/run``; so it does where that runs the ``programs`` of these names, whose
+    results are then in the boot's. ``qemu`` is another QEMU than the one on PATH. A guest that
     died without a word is started again and traced, unless ``explain`` is false. ``meanwhile`` is called once the
     guest runs: a place to import what the result will be shown with.
 
@@ -90,9 +94,10 @@ def boot(
         deadline=deadline,
         template=data_folder("qemu") / TEMPLATE,
         vmlinux=vmlinux,
-        wait_for_exit=wait_for_exit,
+        wait_for_exit=wait_for_exit or bool(programs),
         qemu=qemu,
         kept=paths.cache / "commands",
+        programs=programs,
     )
     folder = make_folder(paths)
     try:
@@ -197,7 +202,16 @@ def conclude(ask: Ask, seen: Seen, folder: Path) -> Boot:
         first_byte_seconds=seen.first_byte,
         marker_seconds=seen.marker,
         notes=tuple(notes),
+        programs=programs_in(folder / "console.log", ask.programs) if ask.programs else (),
     )
+
+
+def programs_in(console: Path, names: tuple[str, ...]) -> tuple[Tap, ...]:
+    """What the programs said on the console."""
+    from lab.console.ktap import read_file
+    from lab.guest.programs import complete
+
+    return complete(read_file(console), names)
 
 
 def corrected(seen: Seen, accel: str) -> Outcome:

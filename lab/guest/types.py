@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lab.console.types import Report
+
+if TYPE_CHECKING:
+    from lab.console.ktap import Tap
 
 Outcome = Literal[
     "userspace",  # the marker came: user space ran
@@ -24,7 +27,8 @@ class Boot:
 
     ``console`` is the log as it came from the serial line, ``folder`` holds it and ``boot.json``; ``argv`` is the
     QEMU command without a shell; ``seconds`` from exec to the end. ``detail`` says in a sentence what ended it.
-    ``nodes`` are the NUMA nodes that the machine has and that the guest must report.
+    ``nodes`` are the NUMA nodes that the machine has and that the guest must report. ``programs`` are the results of
+    the test programs that were to be run in it, one each, also of those that never began.
     """
 
     outcome: Outcome
@@ -40,3 +44,4 @@ class Boot:
     first_byte_seconds: float | None = None
     marker_seconds: float | None = None
     notes: tuple[str, ...] = ()
+    programs: tuple[Tap, ...] = ()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lab.bisect.run import Bisect
+from lab.console.ktap import Tap
 from lab.guest.types import Boot
+from lab.guest_tests import GuestTest
 from lab.kernel.types import BuildFailure, Kernel
 from lab.line import Line, Probe
 from lab.repro import Repro
@@ -35,6 +37,24 @@ def boot_document(boot: Boot, verdict: Verdict) -> Document:
         "findings": [{"title": f.title, "signature": f.signature, "line": f.line} for f in boot.report.findings],
         "argv": boot.argv,
         "notes": boot.notes,
+        **({"programs": [tap_document(tap) for tap in boot.programs]} if boot.programs else {}),
+    }
+
+
+def tap_document(tap: Tap) -> Document:
+    """What one test program in the guest said: KTAP as values."""
+    return {
+        "name": tap.name,
+        "result": tap.word,
+        "summary": tap.summary,
+        "status": tap.status,
+        "plan": tap.plan,
+        "counts": {"ok": tap.count("ok"), "not_ok": tap.count("not ok"), "skip": tap.count("skip")},
+        "tests": [
+            {"number": test.number, "name": test.name, "result": test.result, "why": test.why, "notes": test.notes}
+            for test in tap.tests
+        ],
+        "notes": tap.notes,
     }
 
 
@@ -93,6 +113,21 @@ def probe_document(probe: Probe) -> Document:
     return {**head, **rest, "build_seconds": build_seconds, "boot_seconds": round(probe.boot_seconds, 3)}
 
 
+def guest_test_document(test: GuestTest) -> Document:
+    """A test program on a machine: the verdict, then what it said."""
+    boot = test.boot
+    tap = boot.programs[0] if boot and boot.programs else None
+    return {
+        "program": test.program,
+        "machine": test.machine,
+        "verdict": test.verdict.word,
+        "reason": test.verdict.reason,
+        "seconds": round(boot.seconds, 3) if boot else 0.0,
+        "console": boot.console if boot else None,
+        "ktap": tap_document(tap) if tap else None,
+    }
+
+
 def repro_document(repro: Repro) -> Document:
     """``lab repro --json``."""
     built = [probe.kernel or probe.failure for probe in repro.probes]
@@ -102,6 +137,7 @@ def repro_document(repro: Repro) -> Document:
         "reproduced": repro.reproduced,
         "as_expected": repro.as_expected,
         "boots": [probe_document(probe) for probe in repro.probes],
+        **({"guest_tests": [guest_test_document(test) for test in repro.guest_tests]} if repro.guest_tests else {}),
         "kernel": kernel_document(main) if main else None,
         **line_document(repro.line),
     }

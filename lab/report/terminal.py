@@ -14,6 +14,7 @@ from lab.console.compare import Row
 from lab.console.types import Finding
 from lab.doctor import Check
 from lab.guest.types import Boot
+from lab.guest_tests import GuestTest
 from lab.kernel.types import BuildFailure, Kernel
 from lab.line import Line, Probe
 from lab.report.plain import harmless
@@ -23,6 +24,8 @@ from lab.verdict import Verdict
 
 COLOURS = {"good": "green", "bad": "red", "skip": "yellow", "ok": "green", "missing": "red", "optional": "yellow"} | {
     "agrees": "green",
+    "pass": "green",
+    "fail": "red",
     "differs": "red",
     "lost": "yellow",
 }
@@ -135,14 +138,27 @@ def show_repro(repro: Repro) -> None:
     console.print(probe_table(repro.probes))
     show_failures(console, repro.probes)
     show_crash(console, repro.probes)
+    show_guest_tests(console, repro.guest_tests)
     console.print()
     name = repro.line.case.name
     if repro.reproduced:
         console.print(Text.assemble(("Reproduced. ", "bold"), "Which patch brought it:  ", f"lab bisect {name}"))
     elif repro.as_expected:
-        console.print(Text("As expected: no bug at the points that were tried.", style="bold"))
+        tested = ", and no test program failed" if repro.guest_tests else ""
+        console.print(Text(f"As expected: no bug at the points that were tried{tested}.", style="bold"))
     else:
         console.print(Text("Not what the case expects.", style="bold yellow"))
+
+
+def show_guest_tests(console: Console, tests: tuple[GuestTest, ...]) -> None:
+    """The test programs: one line for each on each machine, and what explains a failure."""
+    for test in tests:
+        if test.boot and test.boot.programs:
+            console.print(Text(test.machine, style="dim"))
+            show_programs(console, test.boot)
+        if test.verdict.word != "good":
+            console.print(Text.assemble(word(test.verdict.word), f"  {test.program} on {test.machine}: "), end="")
+            console.print(Text(harmless(test.verdict.reason)))
 
 
 def show_failures(console: Console, probes: tuple[Probe, ...]) -> None:
@@ -205,8 +221,20 @@ def show_boot(boot: Boot, verdict: Verdict) -> None:
         *(("note", note) for note in boot.notes),
     ]
     console.print(facts(rows))
+    show_programs(console, boot)
     if verdict.finding:
         console.print(excerpt(verdict.finding))
+
+
+def show_programs(console: Console, boot: Boot) -> None:
+    """What the test programs in the guest said: a line for each, and all that explains a failure."""
+    for tap in boot.programs:
+        head = Text.assemble((f"{tap.word:<4}  ", f"bold {COLOURS[tap.word]}"), (tap.name, "bold"), "  ")
+        console.print(head.append(harmless(tap.summary)))
+        for test in tap.tests:
+            if test.result == "not ok":
+                lines = [*(f"# {note}" for note in test.notes), f"not ok {test.number} - {test.name}"]
+                console.print(Padding(Text(harmless("\n".join(lines)), style="dim"), (0, 0, 0, 6)))
 
 
 def show_findings(path: Path | str, findings: tuple[Finding, ...], stages: str, verdict: Verdict) -> None:
