@@ -17,6 +17,14 @@
 #define SIZE (12 * MIB)
 #define SWAP_DEVICE "/dev/ram0"
 
+/* What rises, and is told at the end. The first two are tested. */
+static const char *const counters[] = {
+	"numa_hint_faults", "pgmigrate_success", "numa_hint_faults_local", "numa_pages_migrated", "numa_pte_updates",
+	"pgmigrate_fail",   "pswpout",		 "pswpin",		   "thp_fault_alloc",	  "thp_split",
+};
+
+#define COUNTERS (sizeof(counters) / sizeof(*counters))
+
 struct worker {
 	char *start;
 	uint64_t seed;
@@ -283,10 +291,11 @@ int main(int count, char **words)
 {
 	double length = count > 1 ? atof(words[1]) : 20, until;
 	pid_t workers[WORKERS], presser;
-	long faults, migrated;
+	const char *text;
+	long before[COUNTERS];
 	bool swap, good = true;
 
-	plan(3);
+	plan(4);
 	swap = swap_on();
 	note("%g seconds, %d workers of %d threads, %d nodes, %s", length, WORKERS, THREADS + 1, nodes(),
 	     swap ? "swap on a RAM disk" : "no swap (needs CONFIG_BLK_DEV_RAM)");
@@ -297,8 +306,8 @@ int main(int count, char **words)
 		set_sysctl("balance_numa_scan_period_max_ms", 200);
 		set_sysctl("balance_numa_scan_size_mb", 8);
 	}
-	faults = vmstat("numa_hint_faults");
-	migrated = vmstat("pgmigrate_success");
+	for (size_t i = 0; i < COUNTERS; i++)
+		before[i] = vmstat(counters[i]);
 	until = seconds(CLOCK_MONOTONIC) + length;
 	fflush(stdout);
 
@@ -315,17 +324,23 @@ int main(int count, char **words)
 	reap(presser);
 
 	ok(good, "every page holds what was written to it");
-	faults = vmstat("numa_hint_faults") - faults;
-	migrated = vmstat("pgmigrate_success") - migrated;
-	note("%ld hinting faults, %ld migrations", faults, migrated);
+	for (size_t i = 0; i < COUNTERS; i++) {
+		before[i] = vmstat(counters[i]) - before[i];
+		note("%s +%ld", counters[i], before[i]);
+	}
 	if (!has_sysctl("balance_numa_scan_period_min_ms"))
 		skip("hinting faults were taken", "no CONFIG_BALANCE_NUMA");
 	else
-		ok(faults > 0, "hinting faults were taken");
+		ok(before[0] > length, "hinting faults were taken"); /* one a second at the very least */
 	if (nodes() < 2)
 		skip("pages were moved", "one node");
 	else
-		ok(migrated > 0, "pages were moved");
+		ok(before[1] > 0, "pages were moved");
+	text = strstr(slurp("/proc/lockdep_stats"), "debug_locks:");
+	if (!text)
+		skip("lockdep has not switched itself off", "no CONFIG_PROVE_LOCKING");
+	else
+		ok(atoi(text + strlen("debug_locks:")) == 1, "lockdep has not switched itself off");
 	if (swap)
 		syscall(SYS_swapoff, SWAP_DEVICE);
 	return finish();
