@@ -9,6 +9,7 @@ halfwords; riscv words or halfwords, ``()`` (arch/riscv/kernel/traps.c, dump_ins
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, NamedTuple
 
 _TOKEN = re.compile(r"([<(]?)([0-9a-fA-F]{2,8})([>)]?)(?=\s|$)")
@@ -43,6 +44,7 @@ def read(text: str, machine: str) -> Code | None:
     return Code(bytes(data), fault, width // 2)
 
 
+@cache
 def _engine(machine: str, unit: int) -> Any:
     """Capstone's disassembler for an architecture, nothing where it has none."""
     try:

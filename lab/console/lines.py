@@ -102,6 +102,11 @@ def _raw_escapes() -> re.Pattern[bytes]:
 
 
 @cache
+def _stamps() -> re.Pattern[bytes]:
+    return re.compile(rb"\[ *\d{1,6}\.\d{6}\]")
+
+
+@cache
 def _late_stamp() -> re.Pattern[bytes]:
     return re.compile(rb"(?<=[^\s>\]])\s*(?=(?:<\d>)?\[ *\d{1,6}\.\d{6}\](?:\[ *[TC]\d+\])? )")
 
@@ -113,7 +118,7 @@ def split(raw: bytes) -> list[bytes]:
     if b"\x1b" in raw:
         raw = _raw_escapes().sub(b"", raw)
     pieces = raw.split(b"\r") if b"\r" in raw else [raw]
-    if raw.find(b"[", 24) > 0:
+    if raw.find(b"[", 24) > 0 and _stamps().search(raw, 1):
         pieces = [part for piece in pieces for part in _parts(piece)]
     return [piece for piece in pieces if piece.strip()] or [b""]
 

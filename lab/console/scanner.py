@@ -13,7 +13,7 @@ from dataclasses import replace
 from lab.console import finding as judge
 from lab.console import lines
 from lab.console.finding import Open
-from lab.console.parse import END, Numbered
+from lab.console.parse import Numbered, is_end
 from lab.console.patterns import compiled
 from lab.console.relate import follows, is_consequence
 from lab.console.rules import Rule
@@ -22,7 +22,7 @@ from lab.console.stages import BOOT_SIGNS, MARKER, OFFSET, STAGES, last_initcall
 from lab.console.types import STAGES as ORDER
 from lab.console.types import Finding, Marker, Report, Stage, StageName
 
-BLOCK = 1 << 19
+BLOCK = 1 << 18
 CARRY = 1 << 16
 TAIL = 1 << 14
 REPORT_LINES = 600
@@ -62,7 +62,7 @@ class Scanner:
     def __init__(self) -> None:
         self.marker: Marker | None = None
         self._search = Search()
-        self._carry = b""
+        self._carry = bytearray()
         self._lines = 0
         self._open: dict[str, _Reading] = {}
         self._findings: list[Finding] = []
@@ -78,11 +78,12 @@ class Scanner:
 
     @property
     def fatal(self) -> Finding | None:
-        """The first finding after which no kernel lives on, as far as it was read; nothing before its header came."""
+        """The first finding after which no kernel lives on, as far as it was read (the last third of a report that is
+        still coming may be missing); nothing before its header came."""
         if self._fatal is None:
             for reading in self._open.values():
                 if reading.rule.fatal and reading.rule.role != "prelude":
-                    return self._finding(reading)
+                    return self._so_far(reading)
         return self._fatal
 
     @property
@@ -93,9 +94,11 @@ class Scanner:
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the console."""
         for at in range(0, len(chunk), BLOCK):
-            piece = self._carry + chunk[at : at + BLOCK]
-            end = self._take(piece, len(piece))
-            self._carry = piece[end:]
+            piece = chunk[at : at + BLOCK]
+            self._carry += piece
+            if b"\n" in piece or len(self._carry) >= CARRY:
+                end = self._take(self._carry, len(self._carry))
+                del self._carry[:end]
 
     def read(self, descriptor: int) -> None:
         """Take all that a file descriptor gives until its end, without copying it. ``OSError`` where it can't be
@@ -110,7 +113,7 @@ class Scanner:
                 end = self._take(buffer, size)
                 kept = size - end
                 view[:kept] = view[end:size]
-            self._carry = bytes(view[:kept])
+            self._carry = bytearray(view[:kept])
 
     def _take(self, data: bytes | bytearray, size: int) -> int:
         """Read the whole lines of ``data[:size]``; how many bytes that were. A line that grows too long is cut."""
@@ -128,9 +131,9 @@ class Scanner:
         a library is loaded (some 50 ms)."""
         if self._carry:
             self._block(self._carry, len(self._carry))
-            self._tail = (self._tail + self._carry)[-TAIL:]
+            self._tail = bytes(self._tail + self._carry)[-TAIL:]
             self._lines += 1
-            self._carry = b""
+            self._carry.clear()
         for caller in list(self._open):
             self._finish(caller, closed=False)
         tail = self._tail.splitlines()
@@ -282,7 +285,7 @@ class Scanner:
         if len(current.lines) < REPORT_LINES:
             current.lines.append(line)
         text = line.text
-        if compiled(END).search(text):
+        if is_end(text):
             self._finish(current.caller)
             self._complete = self._complete or self._fatal is not None
             return
@@ -300,6 +303,13 @@ class Scanner:
         reading.quiet += 1
         if reading.quiet > QUIET_LINES or (reading.rule.role == "prelude" and reading.quiet > 8):
             self._finish(caller)
+
+    def _so_far(self, reading: _Reading) -> Finding:
+        """The finding of a report that is still coming. It is built anew only when the report grew by half, so that
+        asking at every piece takes no more than a few times the work of asking once."""
+        if reading.built and 2 * reading.seen <= 3 * reading.built[0]:
+            return reading.built[1]
+        return self._finding(reading)
 
     def _finding(self, reading: _Reading, *, closed: bool = True) -> Finding:
         if reading.built is None or reading.built[0] != reading.seen:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.console import finding
 from lab.console.scanner import Scanner, scan_file
+from lab.console.search import Hit, Search
+from lab.console.types import Finding
 
 CONSOLES = Path(__file__).parents[1] / "data" / "consoles"
 REPORTER = CONSOLES / "reporter-3.7-rc4.txt"
@@ -47,3 +50,43 @@ def test_the_marker_is_read_with_its_fields() -> None:
     assert scanner.marker is not None
     assert scanner.marker.get("nodes") == "2"
     assert scanner.fatal is None
+
+
+def test_asking_at_every_piece_builds_no_more_than_a_few_reports_worth_of_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = 0
+    build = finding.build
+
+    def counting(report: finding.Open, time: float | None = None) -> Finding:
+        nonlocal asked
+        asked += len(report.lines)
+        return build(report, time)
+
+    monkeypatch.setattr(finding, "build", counting)
+    lines = [b"kernel BUG at mm/slub.c:1!\n", *(b" foo%d+0x1/0x2\n" % number for number in range(500))]
+    scanner = Scanner()
+    for line in lines:
+        scanner.feed(line)
+        assert scanner.fatal is not None
+    report = scanner.close()
+    assert len(report.findings[0].frames) == 500
+    assert asked < 5 * len(lines)
+
+
+def test_a_line_that_comes_a_byte_at_a_time_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = 0
+    hits = Search.hits
+
+    def counting(self: Search, block: bytes | bytearray, size: int) -> list[Hit]:
+        nonlocal searched
+        searched += size
+        return hits(self, block, size)
+
+    monkeypatch.setattr(Search, "hits", counting)
+    data = b"x" * 5000 + b"\nkernel BUG at mm/slub.c:1!\n"
+    scanner = Scanner()
+    for byte in data:
+        scanner.feed(bytes([byte]))
+    assert scanner.fatal is not None
+    assert searched == len(data)
