@@ -1,0 +1,1 @@
+"""A zoo of planted bugs: series with a known culprit, and what `lab bisect` says of them."""
