@@ -198,6 +198,30 @@ def kernel_of(line: Line, point: Point, setup: Setup) -> Kernel | BuildFailure:
         )
 
 
+def kernel_with(line: Line, point: Point, kconfig: Kconfig, setup: Setup) -> Kernel | BuildFailure:
+    """The kernel of ``point`` with another kconfig than the line's own, which the point's tree resolved."""
+    from lab.kernel.build import build, kernel_key
+    from lab.kernel.store import find
+    from lab.tree.checkout import checked_out
+
+    known = find(kernel_key(point.tree, kconfig, line.toolchain, line.compat), setup.paths)
+    if known is not None:
+        return known
+    with checked_out(line.tree, point, paths=setup.paths) as source:
+        return build(
+            source,
+            tree_id=point.tree,
+            kconfig=kconfig,
+            toolchain=line.toolchain,
+            compat=line.compat,
+            paths=setup.paths,
+            objects_key=line.tree.key,
+            version=line.tree.base.version,
+            jobs=setup.jobs,
+            progress=setup.progress,
+        )
+
+
 def target_of(line: Line, kernel: Kernel) -> Target:
     """``kernel`` on the case's machine."""
     return Target(kernel.image, line.machine, line.case.append, kernel.vmlinux)

@@ -5,13 +5,25 @@ from __future__ import annotations
 import click
 
 from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
+from lab.cli.hunts import BAD_MACHINE, Hunting, hunt_config, hunt_machine
 
 
-@click.command()
+@click.command(cls=Hunting)
 @click.argument("case")
 @wishes(TREE, *BUILD, *BOOT)
+@click.option("--config", nargs=2, metavar="GOOD BAD", help="Which symbol of the second kconfig brings the bug?")
+@click.option(BAD_MACHINE, hidden=True)
+@click.option("--at", type=int, metavar="N", help="With --config or --machine GOOD BAD: the point; default: the end.")
 @output_options
-def bisect(*, case: str, wishes: Wishes, as_json: bool) -> int:
+def bisect(
+    *,
+    case: str,
+    wishes: Wishes,
+    config: tuple[str, str] | None,
+    bad_machine: str | None,
+    at: int | None,
+    as_json: bool,
+) -> int:
     """Find the patch of CASE's series that brought the bug the case expects.
 
     Both ends are proven first; a point that does not build or dies of something else is stepped around, as
@@ -22,7 +34,17 @@ def bisect(*, case: str, wishes: Wishes, as_json: bool) -> int:
     \b
     lab bisect early-policy
     lab bisect early-policy --json | jq .first_bad
+    lab bisect early-policy --config tiny-numa-slab tiny-numa    which kconfig symbol brings it
+    lab bisect early-policy --machine one-node two-nodes         what of the machine it needs
     """
+    if config and bad_machine:
+        raise click.UsageError("--config and --machine GOOD BAD ask two questions: ask one after the other")
+    if config:
+        return hunt_config(case, config, wishes, at=at, as_json=as_json)
+    if bad_machine:
+        return hunt_machine(case, (wishes.machine or "", bad_machine), wishes, at=at, as_json=as_json)
+    if at is not None:
+        raise click.UsageError("--at goes with --config or with --machine GOOD BAD")
     from lab.bisect.run import bisect as search
     from lab.line import prepare
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from lab.kernel.types import Compat, Kconfig, Toolchain, Unmet
 from lab.paths import Paths
 from lab.process import run
 
-__all__ = ["BrokenKconfig", "Fragment", "cached", "import_config", "render", "resolve"]
+__all__ = ["BrokenKconfig", "Fragment", "cached", "import_config", "render", "resolve", "settle"]
 
 SECONDS = 300.0
 FORMAT = 2
@@ -117,6 +118,31 @@ def resolve(
     for kept_under in keys:
         write_atomic(cache_file(paths, kept_under, *given), msgspec.json.encode(kconfig))
     return kconfig
+
+
+def settle(
+    name: str, lines: Sequence[str], source: Path, *, tree_id: str, toolchain: Toolchain, compat: Compat, paths: Paths
+) -> Kconfig:
+    """What the tree makes of a whole configuration, given in the lines of a ``.config`` of which the last for a symbol
+    counts. Nothing of it is demanded: what does not fit together is gone."""
+    given = ("settled", tuple(lines), toolchain.identity, toolchain.arch, compat.flags)
+    known = read_cached(cache_file(paths, tree_id, *given))
+    if known is not None:
+        return replace(known, name=name)
+    asked = {text: Asked(symbol_of(text), value_of(text), "mix") for text in lines if symbol_of(text)}
+    fragment = Fragment(name, "", tuple(asked.values()), "olddefconfig")
+    place = paths.objects / f"kconfig-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}"
+    place.mkdir(parents=True, exist_ok=True)
+    with locked(place.with_name(f"{place.name}.lock"), deadline=SECONDS):
+        text = configure(fragment, source, place, make_variables(toolchain, compat), make_environment(paths))
+    kconfig = Kconfig(name, text, hashlib.sha256(text.encode()).hexdigest())
+    write_atomic(cache_file(paths, tree_id, *given), msgspec.json.encode(kconfig))
+    return kconfig
+
+
+def value_of(text: str) -> str:
+    """The value that a line of a ``.config`` gives its symbol."""
+    return text.partition("=")[2].rstrip("\n") if text.startswith("CONFIG_") else "n"
 
 
 def cache_file(paths: Paths, *given: object) -> Path:
