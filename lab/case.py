@@ -30,12 +30,35 @@ class ProgramsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     seconds: float = 900.0
 
 
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where an imported series came from. ``patch_ids`` are git's stable ones, one a patch."""
+
+    source: str = ""
+    message_id: str = ""
+    revision: int = 1
+    base_commit: str = ""
+    prerequisite_patch_ids: list[str] = []
+    prerequisite_change_ids: list[str] = []
+    change_id: str = ""
+    patch_ids: list[str] = []
+    other_fixes: list[str] = []
+
+
+class Genuine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The series on a mailing list that a case is written after. ``patch_ids`` are filled in when it is imported."""
+
+    message_id: str
+    patches: int
+    patch_ids: list[str] = []
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``series.toml`` as it is written: file names are relative to its folder."""
+    """``series.toml`` as it is written: file names are relative to its folder. No ``patches`` at all: the base is the
+    case, as in a draft from a bug report."""
 
     title: str
     base: str
-    patches: list[str]
+    patches: list[str] | None = None
     kconfig: str
     machine: str
     fix: list[str] = []
@@ -43,6 +66,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     require: list[str] = []
     programs: ProgramsFile | None = None
     expect: Expect = Expect()
+    origin: Origin | None = None
+    genuine: Genuine | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +88,7 @@ class Case:
     ``kconfig`` and ``machine`` are names in the project's folders, or paths to files of the case's own. ``append`` is
     added to the kernel's command line; ``require`` are kconfig symbols without which the case means nothing.
     ``programs`` are what the guest is to pass with the fix.
+    ``origin`` is there where the series is a stranger's: its builds are shut in.
     """
 
     name: str
@@ -77,6 +103,8 @@ class Case:
     require: tuple[str, ...]
     expect: Expect
     programs: Programs | None = None
+    origin: Origin | None = None
+    genuine: Genuine | None = None
 
 
 def load_case(name: str, patches: Path) -> Case:
@@ -87,9 +115,9 @@ def load_case(name: str, patches: Path) -> Case:
     folder = find_folder(name, patches)
     path = folder / MANIFEST
     manifest = load(path, Manifest)
-    if not manifest.patches:
+    if manifest.patches == []:
         raise UserError(f"{path}: patches: the list is empty; name at least one patch file")
-    files = tuple(member(folder, entry, path, f"patches[{i}]") for i, entry in enumerate(manifest.patches))
+    files = tuple(member(folder, entry, path, f"patches[{i}]") for i, entry in enumerate(manifest.patches or ()))
     fix = tuple(member(folder, entry, path, f"fix[{i}]") for i, entry in enumerate(manifest.fix))
     if not 0 <= manifest.expect.first_bad <= len(files):
         raise UserError(f"{path}: expect.first_bad: {manifest.expect.first_bad} is not a patch of 1 to {len(files)}")
@@ -106,6 +134,8 @@ def load_case(name: str, patches: Path) -> Case:
         require=tuple(manifest.require),
         expect=manifest.expect,
         programs=read_programs(folder, manifest, path),
+        origin=manifest.origin,
+        genuine=manifest.genuine,
     )
 
 

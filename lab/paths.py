@@ -59,6 +59,16 @@ class Paths:
         return self.cache / "programs"
 
     @property
+    def imported(self) -> Path:
+        """Cases that were made of mails for one run: they can be imported again."""
+        return self.cache / "imported"
+
+    @property
+    def cases(self) -> Path:
+        """Cases that the user has imported to keep, where the lab is not a checkout of its own."""
+        return self.data / "patches"
+
+    @property
     def boots(self) -> Path:
         """One folder a boot: its console and what was found in it."""
         return self.cache / "boots"

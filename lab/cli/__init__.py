@@ -13,7 +13,7 @@ COMMANDS = {
     "boot": "Boot one kernel and say how far it came.",
     "check": "Judge a kernel tree as it stands; a script for 'git bisect run'.",
     "bisect": "Find the patch of a series that brought the bug.",
-    "series": "Check every point of a series.",
+    "series": "Import a series from mails; check every point of one.",
     "kconfig": "Render, resolve and check kconfigs.",
     "scan": "Findings, stages and the verdict of console logs.",
     "compare": "A bug report beside a console: what agrees, what differs.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
@@ -9,7 +11,62 @@ from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_
 
 @click.group()
 def series() -> None:
-    """Look after the patches of a series."""
+    """Import a series from where it was sent, and look after its patches."""
+
+
+@series.command(name="import")
+@click.argument("source")
+@click.option("--name", metavar="NAME", help="The case's name; default: from the series' title.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to make the case in; default: patches/ here, else the user's own cases.",
+)
+@click.option("--message-id", "wanted", default="", metavar="ID", help="Which series, where the source has several.")
+@click.option("--revision", type=click.IntRange(1, 999), metavar="N", help="This revision; default: the newest whole.")
+@click.option("--base", metavar="NAME", help="The base; default: chosen by base-commit, blobs or date.")
+@wishes(TREE)
+@output_options
+def import_(
+    *,
+    source: str,
+    name: str | None,
+    output: Path | None,
+    wanted: str,
+    revision: int | None,
+    base: str | None,
+    wishes: Wishes,
+    as_json: bool,
+) -> int:
+    """Make a case of the series in SOURCE.
+
+    SOURCE is an mbox, a maildir, a folder or tarball of patches, a range of git commits (of --tree, or of this folder),
+    a git bundle, a Message-Id or the URL of a mail in a public-inbox such as lore. The newest revision that is whole is
+    taken; replies are left out, fixes that were posted into the thread are put into fix/. What became of each mail is
+    told. Exits 0 when the case was written.
+
+    \b
+    lab series import thread.mbox
+    lab series import ~/Mail/numa --name numa-v2 --tree ~/src/linux
+    lab series import v6.1..topic --tree ~/src/linux
+    lab series import 1352193295-26815-1-git-send-email-mgorman@suse.de
+    """
+    from lab.tree.importing.case import import_case
+
+    with working(wishes, quiet=as_json) as setup:
+        done = import_case(
+            source, setup.paths, setup.settings.bases, tree=setup.tree, name=name, output=output, wanted=wanted,
+            revision=revision or 0, base=base, progress=setup.progress,
+        )  # fmt: skip
+    if as_json:
+        from lab.report.mailed import imported_document
+
+        emit(imported_document(done))
+    else:
+        from lab.report.mailed import show_imported
+
+        show_imported(done)
+    return 0
 
 
 @series.command()

@@ -123,6 +123,8 @@ def fetch(url: str, partial: Partial, known: bool, limit: float, progress: Progr
     import requests
     import urllib3
 
+    from lab.tree.network import Session
+
     have = partial.have()
     validator = partial.validator(url)
     if have and not (validator or known):
@@ -133,7 +135,10 @@ def fetch(url: str, partial: Partial, known: bool, limit: float, progress: Progr
         headers["Range"] = f"bytes={have}-"
         headers |= {"If-Range": validator} if validator else {}
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, STALL_SECONDS)) as response:
+        with (
+            Session(url) as session,
+            session.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, STALL_SECONDS)) as response,
+        ):
             size = begin(response, url, partial, have)
             if size >= 0 and partial.have() == size:
                 return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import InfrastructureError
+from lab.errors import InfrastructureError, UserError
 from lab.tree.bases import Entry, resolve_base
 from lab.tree.download import download
 
@@ -29,6 +29,7 @@ class Server:
     etag: str = '"one"'
     headers: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    redirect: str = ""
 
 
 def handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
@@ -36,6 +37,12 @@ def handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             span = self.headers.get("Range", "")
             server.asked.append(span)
+            if server.redirect:
+                self.send_response(302)
+                self.send_header("Location", server.redirect)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             if server.statuses:
                 self.send_error(server.statuses.pop(0))
                 return
@@ -220,3 +227,11 @@ def test_a_page_instead_of_a_snapshot_is_told_with_the_way_out(server: Server, p
     with pytest.raises(Exception, match="--tree PATH") as caught:
         resolve_base("v3.7-rc4", paths=paths, table=table)
     assert "damaged archive" in str(caught.value)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "http://10.0.0.1/x", "http://localhost:1/x"])
+def test_a_redirect_to_a_file_or_a_private_address_is_refused(server: Server, tmp_path: Path, target: str) -> None:
+    server.redirect = target
+    with pytest.raises(UserError, match=r"only http: and https: URLs|redirect to a private address"):
+        download(server.url, tmp_path / "x", pause=0.01)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""Series as people send them: mailboxes, folders, tarballs, git ranges, threads, read with bounds."""
