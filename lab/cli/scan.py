@@ -11,6 +11,8 @@ import click
 from lab.cli.common import emit, output_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lab.console.types import Report
 
 
@@ -22,8 +24,17 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The kernel's own vmlinux: files and lines for the trace, and whether the console is of another build.",
 )
+@click.option(
+    "--module",
+    "modules",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --vmlinux: a module's .ko file, for the frames in it. May be given again.",
+)
 @output_options
-def scan(*, logs: tuple[str, ...], signature: str, vmlinux: Path | None, as_json: bool) -> int:
+def scan(
+    *, logs: tuple[str, ...], signature: str, vmlinux: Path | None, modules: tuple[Path, ...], as_json: bool
+) -> int:
     """Findings, stages and the verdict of each console LOG; - is standard input.
 
     With several logs and --json, one document a line. Exits by the verdict, with several logs by the worst: 0 good
@@ -32,16 +43,18 @@ def scan(*, logs: tuple[str, ...], signature: str, vmlinux: Path | None, as_json
     \b
     lab scan console.log
     dmesg | lab scan -
-    lab scan --vmlinux vmlinux console.log
+    lab scan --vmlinux vmlinux --module drivers/net/dummy.ko console.log
     lab scan --json *.log | jq -r '.findings[].title'
     """
     from lab.case import Expect
     from lab.console.render import report_json
     from lab.verdict import judge_report
 
+    if modules and not vmlinux:
+        raise click.UsageError("--module needs --vmlinux")
     codes = []
     for log in logs:
-        report = read(log, vmlinux)
+        report = read(log, vmlinux, modules)
         verdict = judge_report(report, Expect(signature=signature))
         codes.append(verdict.exit_code)
         if as_json:
@@ -49,14 +62,13 @@ def scan(*, logs: tuple[str, ...], signature: str, vmlinux: Path | None, as_json
         else:
             from lab.report.terminal import show_findings
 
-            stages = "  ".join(stage.name for stage in report.stages)
-            show_findings(log, report.findings, stages, verdict)
+            show_findings(log, report, verdict)
     return next((code for code in (1, 125) if code in codes), 0)
 
 
-def read(log: str, vmlinux: Path | None) -> Report:
-    """The report of one log, with symbols where there is a ``vmlinux``; a log that can't be read is the user's to
-    mend."""
+def read(log: str, vmlinux: Path | None, modules: Sequence[Path] = ()) -> Report:
+    """The report of one log, with symbols where there is a ``vmlinux`` (and ``modules``, named by their files); a log
+    that can't be read is the user's to mend."""
     from lab.console.scanner import scan_file
     from lab.errors import UserError
 
@@ -68,4 +80,4 @@ def read(log: str, vmlinux: Path | None) -> Report:
         return report
     from lab.console.annotate import annotate
 
-    return annotate(report, vmlinux)
+    return annotate(report, vmlinux, {path.name.partition(".")[0]: path for path in modules})

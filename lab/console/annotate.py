@@ -30,21 +30,26 @@ def annotate(report: Report, vmlinux: Path, modules: Mapping[str, Path] | None =
     findings = tuple(_annotated(one, images) for one in named)
     for image in images.values():
         image.lines.save()
-    odd = [text for image in images.values() for text in image.odd(named)]
-    notes = (
-        (f"the console is of another build than {vmlinux.name}: {'; '.join(odd[:3])}",)
-        if len(odd) > 1 or (odd and _only(named))
-        else ()
-    )
+    notes = [note for name, image in images.items() if (note := _other_build(image, named, name))]
     return replace(report, findings=findings, notes=(*report.notes, *notes))
+
+
+def _other_build(image: Image, findings: list[Finding], module: str) -> str:
+    """That the console's functions are not of this file's sizes, in words, or empty. Of many functions, a single one
+    may be another of the same name."""
+    odd = image.odd(findings, module)
+    if len(odd) > 1 or (odd and _only(findings, module)):
+        return f"the console is of another build than {image.path.name}: {'; '.join(odd[:3])}"
+    return ""
 
 
 class Image:
     """An ELF file's symbols and lines, and which addresses are to be looked up."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.symbols: Symbols = load(path)
-        self.lines = Lines(path)
+        self.lines = Lines(path, sections=self.symbols.index.sections)
         self._wanted: dict[tuple[str, int, int, bool], int] = {}
 
     def want(self, frame: Frame, *, exact: bool) -> None:
@@ -69,19 +74,21 @@ class Image:
         ]
         return [*inner, replace(frame, file=in_tree(chain[-1].file), line=chain[-1].line)]
 
-    def odd(self, findings: list[Finding]) -> list[str]:
+    def odd(self, findings: list[Finding], module: str = "") -> list[str]:
         """Functions whose size in the console is not this file's, each once, in words."""
         found: dict[str, str] = {}
         for frame in (frame for one in findings for frame in one.frames):
             sizes = self.symbols.sizes(frame.function)
-            if frame.size and sizes and frame.size not in sizes and not frame.module:
+            known = frame.size and sizes and frame.size not in sizes and 0 not in sizes
+            if known and frame.module.replace("-", "_") == module:
                 found[frame.function] = f"{frame.function} has {frame.size:#x} bytes there, {sizes[0]:#x} here"
         return list(found.values())
 
 
-def _only(findings: list[Finding]) -> bool:
+def _only(findings: list[Finding], module: str) -> bool:
     """Whether so few functions can be compared that a single one tells."""
-    return len({frame.function for one in findings for frame in one.frames if frame.size}) <= 2
+    frames = (frame for one in findings for frame in one.frames)
+    return len({one.function for one in frames if one.size and one.module.replace("-", "_") == module}) <= 2
 
 
 def _image(images: Mapping[str, Image], frame: Frame) -> Image | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import bisect
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from lab.console.blame import plain
+from lab.console.symbols import SECTION_STEP
 from lab.errors import UserError
 
 DEADLINE = 120.0
@@ -29,8 +30,10 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 class Lines:
     """Looks addresses up in an ELF file's DWARF, and keeps what it found: the next look-up of it reads nothing."""
 
-    def __init__(self, path: Path, kept: Path | None = None) -> None:
+    def __init__(self, path: Path, kept: Path | None = None, sections: Sequence[str] = ()) -> None:
+        """``sections``: a module's, see :class:`lab.console.symbols.Index`."""
         self._path = path
+        self._sections = sections
         self._kept = kept or path.with_name(path.name + ".lines")
         self._known: dict[int, list[Place]] = self._load()
         self._new = False
@@ -67,22 +70,33 @@ class Lines:
             from elftools.common.exceptions import DWARFError, ELFError
 
             try:
-                quick = _addr2line(self._path, missing)
-                self._known.update(_read(self._path, missing) if quick is None else quick)
+                self._known.update(self._find(missing))
             except (DWARFError, ELFError, OSError, KeyError, ValueError) as error:
                 raise UserError(f"{self._path}: its debug information can't be read: {error}") from None
             self._new = True
         return {address: self._known.get(address, []) for address in addresses}
 
+    def _find(self, addresses: list[int]) -> dict[int, list[Place]]:
+        if not self._sections:
+            quick = _addr2line(self._path, addresses)
+            return _read(self._path, addresses) if quick is None else quick
+        found: dict[int, list[Place]] = {}
+        for number, name in enumerate(self._sections):
+            base = number * SECTION_STEP
+            inside = [address - base for address in addresses if 0 <= address - base < SECTION_STEP]
+            chains = (_addr2line(self._path, inside, name) or {}) if inside else {}
+            found.update({base + address: chain for address, chain in chains.items()})
+        return found
 
-def _addr2line(path: Path, addresses: list[int]) -> dict[int, list[Place]] | None:
+
+def _addr2line(path: Path, addresses: list[int], section: str = "") -> dict[int, list[Place]] | None:
     """The same from binutils' addr2line, which reads a kernel's debug information in a second or two where pyelftools
-    takes minutes; nothing where it is not installed or fails."""
+    takes minutes; nothing where it is not installed or fails. Addresses count from a module's ``section``."""
     program = shutil.which("addr2line")
     if program is None:
         return None
     asked = "".join(f"{address:#x}\n" for address in addresses)
-    command = [program, "-e", str(path), "-a", "-f", "-i"]
+    command = [program, "-e", str(path), "-a", "-f", "-i", *(["-j", section] if section else [])]
     try:
         done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=DEADLINE, check=True)
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):

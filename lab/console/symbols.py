@@ -20,16 +20,19 @@ import msgspec
 from lab.console.blame import plain
 from lab.errors import UserError
 
-VERSION = 3
+VERSION = 4
+SECTION_STEP = 1 << 32
+"""A module's sections all begin at 0: the second executable one is put here, the third at twice this, and so on."""
 _SHF_EXECINSTR = 4
 _ENTRY = struct.Struct("<iiHH")
 _LIMIT_BYTES = 4 << 30
 
 
 class Index(msgspec.Struct, frozen=True, array_like=True):
-    """What is kept of an ELF file beside it. ``starts``, ``sizes`` and ``names`` are parallel, by address;
-    ``bugs`` maps the address of a BUG's or WARN's instruction to file and line; ``stamp`` tells whether the file
-    is still the same.
+    """What is kept of an ELF file beside it. ``starts``, ``sizes`` and ``names`` are parallel, by address; a size is 0
+    where only the loaded module knows it. ``bugs`` maps the address of a BUG's or WARN's instruction to file and line;
+    ``stamp`` tells whether the file is still the same; ``sections`` are a module's executable sections, in the order of
+    their places (``SECTION_STEP``), and empty for a vmlinux.
     """
 
     version: int
@@ -40,6 +43,7 @@ class Index(msgspec.Struct, frozen=True, array_like=True):
     bugs: dict[int, tuple[str, int]]
     text: int
     dwarf: bool
+    sections: list[str] = []
 
 
 class Symbols:
@@ -53,15 +57,14 @@ class Symbols:
             self._named[plain(name)].append(at)
 
     def addresses(self, function: str, offset: int, size: int) -> list[int]:
-        """Where ``function+offset`` may be; functions of that real size alone if there are any (``size`` 0:
-        unknown).
-        """
+        """Where ``function+offset`` may be: in functions of that real size (``size`` 0: of any). None where the console
+        is of another build, whose offsets say nothing here."""
         places = self._named.get(function, [])
-        fitting = [at for at in places if size and self.index.sizes[at] == size]
-        return [self.index.starts[at] + offset for at in fitting or places]
+        fitting = [at for at in places if not size or self.index.sizes[at] in (size, 0)]
+        return [self.index.starts[at] + offset for at in fitting]
 
     def sizes(self, function: str) -> list[int]:
-        """The real sizes of the functions of that name; empty where there is none."""
+        """The real sizes of the functions of that name (0: unknown); empty where there is none."""
         return [self.index.sizes[at] for at in self._named.get(function, [])]
 
     def at(self, address: int) -> tuple[str, int, int] | None:
@@ -130,7 +133,8 @@ def _index(elf: Any, stamp: tuple[int, int]) -> Index:
     layout = struct.Struct(order + ("IBBHQQ" if elf.elfclass == 64 else "IIIBBH"))
     names = elf.get_section(table["sh_link"]).data()
     text = _executable(elf)
-    ends = 0
+    movable = elf["e_type"] == "ET_REL"
+    bases = {number: place * SECTION_STEP if movable else 0 for place, number in enumerate(text)}
     for entry in layout.iter_unpack(table.data()):
         if elf.elfclass == 64:
             name, info, _, section, value, _ = entry
@@ -139,11 +143,18 @@ def _index(elf: Any, stamp: tuple[int, int]) -> Index:
         if section not in text or info & 15 > 2:
             continue
         string = names[name : names.index(b"\0", name)].decode("ascii", "replace")
+        value += bases[section]
         if string and not string.startswith((".L", "$", "__pfx_", "__cfi_")) and _better(string, places.get(value)):
             places[value] = string
-        ends = max(ends, text[section])
     starts = sorted(places)
+    ends = max((end for _, end in text.values()), default=0)
     sizes = [after - before for before, after in zip(starts, [*starts[1:], ends], strict=True)] if starts else []
+    if movable:  # what follows a section's last function is known only where the module was loaded
+        following = [start // SECTION_STEP for start in starts[1:]]
+        sizes = [
+            size if start // SECTION_STEP == after else 0
+            for start, size, after in zip(starts, sizes, [*following, -1], strict=True)
+        ]
     return Index(
         VERSION,
         stamp,
@@ -153,13 +164,14 @@ def _index(elf: Any, stamp: tuple[int, int]) -> Index:
         _bugs(elf),
         next((start for start in starts if places[start] in ("_text", "_stext")), starts[0] if starts else 0),
         elf.has_dwarf_info(),
+        [name for name, _ in text.values()] if movable else [],
     )
 
 
-def _executable(elf: Any) -> dict[int, int]:
-    """Executable sections: number to end address."""
+def _executable(elf: Any) -> dict[int, tuple[str, int]]:
+    """Executable sections: number to name and end address."""
     return {
-        number: section["sh_addr"] + section["sh_size"]
+        number: (section.name, section["sh_addr"] + section["sh_size"])
         for number, section in enumerate(elf.iter_sections())
         if section["sh_flags"] & _SHF_EXECINSTR
     }

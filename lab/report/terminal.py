@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lab.bisect.run import Bisect
 from lab.console.compare import Row
-from lab.console.types import Finding
+from lab.console.types import Finding, Frame, Report
 from lab.doctor import Check
 from lab.guest.types import Boot
 from lab.guest_tests import GuestTest
@@ -30,6 +30,7 @@ COLOURS = {"good": "green", "bad": "red", "skip": "yellow", "ok": "green", "miss
     "lost": "yellow",
 }
 EXCERPT_LINES = 24
+FRAMES = 24
 
 
 def out() -> Console:
@@ -237,19 +238,31 @@ def show_programs(console: Console, boot: Boot) -> None:
                 console.print(Padding(Text(harmless("\n".join(lines)), style="dim"), (0, 0, 0, 6)))
 
 
-def show_findings(path: Path | str, findings: tuple[Finding, ...], stages: str, verdict: Verdict) -> None:
-    """One log of ``lab scan``."""
+def show_findings(path: Path | str, report: Report, verdict: Verdict) -> None:
+    """One log of ``lab scan``; frame by frame where a vmlinux told files and lines."""
     console = out()
     console.print(
         Text.assemble((harmless(str(path)), "bold"), "  ", word(verdict.word), "  ", harmless(verdict.reason))
     )
-    console.print(facts([("stages", stages or "none")]))
-    for finding in findings:
+    stages = "  ".join(stage.name for stage in report.stages)
+    console.print(facts([("stages", stages or "none"), *(("note", note) for note in report.notes)]))
+    for finding in report.findings:
         style = "bold red" if finding.fatal else "bold yellow"
         follows = "" if finding.primary else "  (follows from an earlier one)"
-        console.print(Text.assemble(f"{finding.line:>6}  ", (harmless(finding.title), style), (follows, "dim")))
-        if finding.functions:
+        place = f"  {finding.file}:{finding.file_line}" if finding.file else ""
+        title = (harmless(finding.title), style)
+        console.print(Text.assemble(f"{finding.line:>6}  ", title, (harmless(place), "dim"), (follows, "dim")))
+        if any(frame.file for frame in finding.frames):
+            console.print(Padding(Text("\n".join(map(frame_line, finding.frames[:FRAMES]))), (0, 0, 0, 8)))
+        elif finding.functions:
             console.print(Padding(Text(" < ".join(map(harmless, finding.functions[:6])), style="dim"), (0, 0, 0, 8)))
+
+
+def frame_line(frame: Frame) -> str:
+    """A frame with its place: ``policy_zonelist  mm/mempolicy.c:1785``."""
+    place = f"  {frame.file}:{frame.line}" if frame.file else ""
+    name = f"{'' if frame.sure else '? '}{frame.function}{' [inlined]' if frame.inlined else ''}"
+    return harmless(name + place)
 
 
 def show_comparison(report: str, console_name: str, rows: tuple[Row, ...], same: bool) -> None:

@@ -155,3 +155,65 @@ def test_a_file_that_is_no_kernel_is_an_error_of_the_users(tmp_path: Path) -> No
         load(tmp_path / "vmlinux")
     with pytest.raises(UserError):
         load(tmp_path / "missing")
+
+
+MODULE = """\
+volatile int sink;
+__attribute__((noinline, section(".init.text"))) void zoo_setup(void) { sink++; }
+__attribute__((noinline, section(".init.text"))) void zoo_init(void)
+{
+    zoo_setup();
+    sink++;
+}
+__attribute__((noinline)) void zoo_run(void)
+{
+    sink++;
+    sink++;
+}
+__attribute__((noinline)) void zoo_last(void) { zoo_run(); sink++; }
+"""
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("module")
+    (folder / "zoo.c").write_text(MODULE)
+    flags = "-g -O1 -c -fno-pie -mcmodel=kernel -ffreestanding -fcf-protection=none"
+    subprocess.run(["gcc", *flags.split(), "-o", "lab_zoo.ko", "zoo.c"], cwd=folder, check=True)
+    return folder / "lab_zoo.ko"
+
+
+def oops_in_a_module(*frames: str) -> Report:
+    scanner = Scanner()
+    lines = ("BUG: kernel NULL pointer dereference, address: 0000000000000000", f"RIP: 0010:{frames[0]}", "Call Trace:")
+    scanner.feed("\n".join([*lines, *(f" {frame}" for frame in frames[1:]), "---[ end trace 0 ]---", ""]).encode())
+    return scanner.close()
+
+
+@needs_gcc
+def test_a_modules_frames_get_file_and_line_in_each_of_its_sections(vmlinux: Path, module: Path) -> None:
+    run = load(module).sizes("zoo_run")[0]
+    setup = load(module).sizes("zoo_setup")[0]
+    report = oops_in_a_module(
+        f"zoo_run+0x0/{run:#x} [lab_zoo]", f"zoo_setup+0x1/{setup:#x} [lab_zoo]", "zoo_init+0x5/0x999 [lab_zoo]"
+    )
+    annotated = annotate(report, vmlinux, {"lab-zoo": module})
+    assert [(frame.function, frame.line) for frame in annotated.findings[0].frames] == [
+        ("zoo_run", 10),
+        ("zoo_setup", 2),
+        ("zoo_init", 5),
+    ]
+    assert annotated.notes == ()
+
+
+@needs_gcc
+def test_a_module_of_another_build_is_told_and_gives_no_lines(vmlinux: Path, module: Path) -> None:
+    annotated = annotate(oops_in_a_module("zoo_run+0x0/0x777 [lab_zoo]"), vmlinux, {"lab_zoo": module})
+    assert annotated.notes[0].startswith("the console is of another build than lab_zoo.ko: zoo_run has 0x777")
+    assert annotated.findings[0].frames[0].line == 0
+
+
+@needs_gcc
+def test_a_function_of_another_build_gets_no_line(vmlinux: Path) -> None:
+    frames = annotate(console(vmlinux, extra_size=16), vmlinux).findings[0].frames
+    assert [(frame.function, frame.line) for frame in frames] == [("policy_zonelist", 0), ("alloc_pages_current", 0)]

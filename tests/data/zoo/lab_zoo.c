@@ -31,6 +31,20 @@
 
 #define MODERN (LINUX_VERSION_CODE >= KERNEL_VERSION(5, 0, 0))
 
+#if MODERN
+#include <linux/kfence.h>
+#include <kunit/test.h>
+#else
+#define WRITE_ONCE(where, value) (*(volatile typeof(where) *)&(where) = (value))
+#define READ_ONCE(where) (*(volatile typeof(where) *)&(where))
+#define lockdep_hardirq_enter trace_hardirq_enter
+#define lockdep_hardirq_exit trace_hardirq_exit
+#endif
+#ifdef CONFIG_X86
+#include <asm/desc.h>
+#include <asm/msr.h>
+#endif
+
 /* Keeps the call before it from becoming a jump, which no trace shows. */
 #define ZOO_STAY() asm volatile("" ::: "memory")
 
@@ -38,6 +52,10 @@ static DEFINE_MUTEX(zoo_mutex_a);
 static DEFINE_MUTEX(zoo_mutex_b);
 static DEFINE_SPINLOCK(zoo_spin_a);
 static DEFINE_SPINLOCK(zoo_spin_b);
+static DEFINE_SPINLOCK(zoo_spin_c);
+static DEFINE_SPINLOCK(zoo_spin_d);
+static DEFINE_SPINLOCK(zoo_spin_e);
+static DEFINE_SPINLOCK(zoo_spin_f);
 static volatile int zoo_zero;
 static void *volatile zoo_pointer;
 
@@ -88,7 +106,7 @@ static void zoo_recursive(void)
 	ZOO_STAY();
 }
 
-static noinline void zoo_take_in_irq(void)
+static noinline void zoo_take_in_irq(spinlock_t *lock)
 {
 	unsigned long flags;
 
@@ -96,8 +114,8 @@ static noinline void zoo_take_in_irq(void)
 #ifdef CONFIG_TRACE_IRQFLAGS
 	lockdep_hardirq_enter();
 #endif
-	spin_lock(&zoo_spin_a);
-	spin_unlock(&zoo_spin_a);
+	spin_lock(lock);
+	spin_unlock(lock);
 #ifdef CONFIG_TRACE_IRQFLAGS
 	lockdep_hardirq_exit();
 #endif
@@ -105,17 +123,60 @@ static noinline void zoo_take_in_irq(void)
 	ZOO_STAY();
 }
 
-static noinline void zoo_take_with_irqs_on(void)
+static noinline void zoo_take_with_irqs_on(spinlock_t *lock)
 {
-	spin_lock(&zoo_spin_a);
-	spin_unlock(&zoo_spin_a);
+	spin_lock(lock);
+	spin_unlock(lock);
+	ZOO_STAY();
+}
+
+static noinline void zoo_nest_with_irqs_off(spinlock_t *first, spinlock_t *second)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(first, flags);
+	spin_lock(second);
+	spin_unlock(second);
+	spin_unlock_irqrestore(first, flags);
 	ZOO_STAY();
 }
 
 static void zoo_irq_state(void)
 {
-	zoo_take_in_irq();
-	zoo_take_with_irqs_on();
+	zoo_take_in_irq(&zoo_spin_a);
+	zoo_take_with_irqs_on(&zoo_spin_a);
+	ZOO_STAY();
+}
+
+/* d is taken with interrupts on, d inside c with them off, then c in an interrupt. */
+static void zoo_irq_inversion(void)
+{
+	zoo_take_with_irqs_on(&zoo_spin_d);
+	zoo_nest_with_irqs_off(&zoo_spin_c, &zoo_spin_d);
+	zoo_take_in_irq(&zoo_spin_c);
+	ZOO_STAY();
+}
+
+/* e is taken in an interrupt, f with interrupts on, then f inside e. */
+static void zoo_irq_order(void)
+{
+	zoo_take_in_irq(&zoo_spin_e);
+	zoo_take_with_irqs_on(&zoo_spin_f);
+	zoo_nest_with_irqs_off(&zoo_spin_e, &zoo_spin_f);
+	ZOO_STAY();
+}
+
+static int zoo_exit_fn(void *unused)
+{
+	mutex_lock(&zoo_mutex_a);
+	ZOO_STAY();
+	return 0;
+}
+
+static void zoo_exit_locked(void)
+{
+	kthread_run(zoo_exit_fn, NULL, "zoo-exit");
+	msleep(200);
 	ZOO_STAY();
 }
 
@@ -292,6 +353,197 @@ static noinline void zoo_leak(void)
 	zoo_pointer = NULL;
 }
 
+/* With slub_debug=FZPU, which sees it where KASAN does not run. */
+
+static noinline void zoo_redzone(void)
+{
+	char *volatile p = kmalloc(64, GFP_KERNEL);
+
+	p[64 + zoo_zero] = 1;
+	kfree(p);
+	ZOO_STAY();
+}
+
+static noinline void zoo_poison(void)
+{
+	char *volatile p = kmalloc(192, GFP_KERNEL);
+	int i;
+
+	kfree(p);
+	p[100 + zoo_zero] = 1;
+	for (i = 0; i < 64; i++)
+		zoo_pointer = kmalloc(192, GFP_KERNEL);
+	ZOO_STAY();
+}
+
+/* With page_poison=1, or DEBUG_PAGEALLOC's poisoning. */
+static noinline void zoo_page_poison(void)
+{
+	static struct page *pages[64];
+	struct page *page = alloc_page(GFP_KERNEL);
+	volatile char *p = page_address(page);
+	int i;
+
+	__free_page(page);
+	p[100 + zoo_zero] = 1;
+	for (i = 0; i < 64; i++)
+		pages[i] = alloc_page(GFP_KERNEL);
+	ZOO_STAY();
+}
+
+static noinline void zoo_page_twice(void)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 2);
+
+	__free_pages(page, 2);
+	__free_pages(page, 2);
+	ZOO_STAY();
+}
+
+#ifdef CONFIG_KFENCE
+static noinline char *zoo_kfence_object(void)
+{
+	int i;
+
+	for (i = 0; i < 100000; i++) {
+		char *p = kmalloc(32, GFP_KERNEL);
+
+		if (is_kfence_address(p))
+			return p;
+		kfree(p);
+		cpu_relax();
+	}
+	return NULL;
+}
+
+static noinline void zoo_kfence_uaf(void)
+{
+	char *volatile p = zoo_kfence_object();
+
+	kfree(p);
+	zoo_zero = p[8] & 0;
+}
+
+static noinline void zoo_kfence_corrupt(void)
+{
+	char *volatile p = zoo_kfence_object();
+
+	p[-1 + zoo_zero] = 1;
+	p[33 + zoo_zero] = 1;
+	kfree(p);
+	ZOO_STAY();
+}
+
+static noinline void zoo_kfence_twice(void)
+{
+	char *volatile p = zoo_kfence_object();
+
+	kfree(p);
+	kfree(p);
+	ZOO_STAY();
+}
+#endif
+
+#if MODERN
+static noinline void zoo_uninit(void)
+{
+	int *volatile p = kmalloc(64, GFP_KERNEL);
+
+	if (p[3] == 7)
+		pr_info("lab-zoo: seven\n");
+	kfree(p);
+	ZOO_STAY();
+}
+
+static int zoo_raced;
+
+static noinline void zoo_race_write(void)
+{
+	zoo_raced++;
+	ZOO_STAY();
+}
+
+static noinline void zoo_race_read(void)
+{
+	if (zoo_raced == -1)
+		pr_info("lab-zoo: minus one\n");
+	ZOO_STAY();
+}
+
+static int zoo_race_fn(void *unused)
+{
+	while (!kthread_should_stop()) {
+		zoo_race_write();
+		cond_resched();
+	}
+	return 0;
+}
+
+static noinline void zoo_race(void)
+{
+	struct task_struct *other = kthread_run(zoo_race_fn, NULL, "zoo-race");
+	unsigned long until = jiffies + 5 * HZ;
+
+	while (time_before(jiffies, until)) {
+		zoo_race_read();
+		cond_resched();
+	}
+	kthread_stop(other);
+}
+#endif
+
+static noinline void zoo_oom(void)
+{
+	while (alloc_page(GFP_KERNEL))
+		;
+	ZOO_STAY();
+}
+
+static noinline void zoo_list_add(void)
+{
+	static LIST_HEAD(head);
+	static struct list_head one, two;
+
+	list_add(&one, &head);
+	head.next = &two;
+	list_add(&two, &head);
+	ZOO_STAY();
+}
+
+static noinline void zoo_list_del(void)
+{
+	static LIST_HEAD(head);
+	static struct list_head one;
+
+	list_add(&one, &head);
+	list_del(&one);
+	list_del(&one);
+	ZOO_STAY();
+}
+
+static noinline void zoo_stack(void)
+{
+	volatile char here[64];
+	volatile int i;
+
+	for (i = 0; i < 128; i++)
+		((volatile char *)here)[i] = 'z';
+	ZOO_STAY();
+}
+
+static noinline int zoo_deep(volatile int depth)
+{
+	volatile char here[512];
+
+	here[depth & 511] = depth;
+	return depth ? zoo_deep(depth - 1) + here[depth & 511] : 0;
+}
+
+static noinline void zoo_stack_overflow(void)
+{
+	zoo_zero = zoo_deep(1 << 20) & 0;
+}
+
 /* objects */
 
 static void zoo_timer_fn(
@@ -378,6 +630,64 @@ static noinline void zoo_opcode(void)
 	asm volatile(".byte 0x0f, 0xff, 0xc0");
 }
 
+static noinline void zoo_bug(void)
+{
+	BUG();
+}
+
+static noinline void zoo_warn(void)
+{
+	WARN(1, "zoo: %d\n", 7);
+	ZOO_STAY();
+}
+
+static noinline void zoo_read_only(void)
+{
+	*(volatile char *)linux_banner = 0;
+}
+
+static noinline void zoo_jump_nowhere(void)
+{
+	void (*volatile nowhere)(void) = NULL;
+
+	nowhere();
+	ZOO_STAY();
+}
+
+#ifdef CONFIG_X86
+/* MSR_IA32_PKRS: of the few that QEMU's emulation answers with a fault. */
+static noinline void zoo_msr(void)
+{
+	wrmsr(0x6e1, 1, 0);
+	ZOO_STAY();
+}
+
+/* A push below a stack that is nowhere: the fault's own frame can't be pushed either. */
+static noinline void zoo_double_fault(void)
+{
+	asm volatile("mov %0, %%rsp; push %%rax" : : "r"(0xffffc8ffffff0000UL) : "memory");
+}
+
+/* A stack segment that is not present. */
+static noinline void zoo_stack_segment(void)
+{
+#if MODERN
+	struct desc_struct *gdt = get_current_gdt_rw();
+#else
+	struct desc_struct *gdt = get_cpu_gdt_table(smp_processor_id());
+#endif
+	*(u64 *)&gdt[GDT_ENTRY_TLS_MIN] = 0x00cf13000000ffffULL;
+	asm volatile("mov %0, %%ss" : : "r"(GDT_ENTRY_TLS_MIN * 8) : "memory");
+}
+
+static noinline void zoo_triple_fault(void)
+{
+	struct desc_ptr none = { 0, 0 };
+
+	asm volatile("cli; lidt %0; int3" : : "m"(none));
+}
+#endif
+
 static noinline void zoo_panic_text(void)
 {
 	panic("zoo: number %d at %p", 42, zoo_global);
@@ -434,6 +744,20 @@ static noinline void zoo_hung_mutex(void)
 	ZOO_STAY();
 }
 
+static void zoo_stuck_work_fn(struct work_struct *work)
+{
+	zoo_spin_forever();
+	ZOO_STAY();
+}
+
+static DECLARE_WORK(zoo_stuck_work, zoo_stuck_work_fn);
+
+static noinline void zoo_stuck_work_queue(void)
+{
+	schedule_work(&zoo_stuck_work);
+	ZOO_STAY();
+}
+
 static void zoo_leaky_work_fn(struct work_struct *work)
 {
 	preempt_disable();
@@ -449,6 +773,46 @@ static noinline void zoo_leaky_work_queue(void)
 	ZOO_STAY();
 }
 
+/* at boot: "zoo=NAME" on the kernel's command line, before the traps have their real handlers */
+
+static noinline void zoo_early_null(void)
+{
+	*(volatile int *)16 = 1;
+}
+
+static noinline void zoo_early_bug(void)
+{
+	BUG();
+}
+
+static int __init zoo_early(char *name)
+{
+	if (!strcmp(name, "null"))
+		zoo_early_null();
+	if (!strcmp(name, "bug"))
+		zoo_early_bug();
+	if (!strcmp(name, "panic"))
+		panic("zoo: early");
+	return 0;
+}
+early_param("zoo", zoo_early);
+
+#if MODERN && defined(CONFIG_KUNIT)
+static void zoo_test_passes(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, 1, 1);
+}
+
+static void zoo_test_fails(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, zoo_zero + 1, 2);
+}
+
+static struct kunit_case zoo_cases[] = { KUNIT_CASE(zoo_test_passes), KUNIT_CASE(zoo_test_fails), {} };
+static struct kunit_suite zoo_suite = { .name = "zoo", .test_cases = zoo_cases };
+kunit_test_suite(zoo_suite);
+#endif
+
 static const struct zoo_trigger {
 	const char *name;
 	void (*run)(void);
@@ -458,6 +822,9 @@ static const struct zoo_trigger {
 	{ "circular", zoo_circular, "possible deadlock in zoo_lock_ba" },
 	{ "recursive", zoo_recursive, "possible deadlock in zoo_nest" },
 	{ "irq-state", zoo_irq_state, "inconsistent lock state in zoo_take_with_irqs_on" },
+	{ "irq-inversion", zoo_irq_inversion, "possible deadlock in zoo_take_in_irq" },
+	{ "irq-order", zoo_irq_order, "possible deadlock in zoo_nest_with_irqs_off" },
+	{ "exit-locked", zoo_exit_locked, "WARNING: still has locks held in zoo_exit_fn" },
 	{ "unlock", zoo_unlock_unlocked, "WARNING: bad unlock balance in zoo_unlock_unlocked" },
 	{ "return-locked", zoo_return_locked, "WARNING: lock held when returning to user space in zoo_return_locked" },
 	{ "free-locked", zoo_free_locked, "WARNING: held lock freed in zoo_free_locked" },
@@ -476,6 +843,55 @@ static const struct zoo_trigger {
 	{ "copy-oob", zoo_copy_oob, "KASAN: slab-out-of-bounds Read in zoo_copy_oob" },
 	{ "stack-oob", zoo_stack_oob, "KASAN: stack-out-of-bounds Read in zoo_stack_oob" },
 	{ "global-oob", zoo_global_oob, "KASAN: global-out-of-bounds Read in zoo_global_oob" },
+	{ "redzone", zoo_redzone, NULL,
+	  "SLUB: Right Redzone overwritten in zoo_redzone" },
+	{ "poison", zoo_poison, NULL,
+	  "SLUB: Poison overwritten in zoo_poison" },
+	{ "page-poison", zoo_page_poison, NULL,
+	  "pagealloc: memory corruption in zoo_page_poison" },
+	{ "page-twice", zoo_page_twice, "kernel BUG in zoo_page_twice",
+	  "kernel BUG in zoo_page_twice" },
+#ifdef CONFIG_KFENCE
+	{ "kfence-uaf", zoo_kfence_uaf, NULL,
+	  "KFENCE: use-after-free in zoo_kfence_uaf" },
+	{ "kfence-corrupt", zoo_kfence_corrupt, NULL,
+	  "KFENCE: memory corruption in zoo_kfence_corrupt" },
+	{ "kfence-twice", zoo_kfence_twice, NULL,
+	  "KFENCE: invalid free in zoo_kfence_twice" },
+#endif
+#if MODERN
+	{ "uninit", zoo_uninit },
+	{ "race", zoo_race },
+#endif
+	{ "oom", zoo_oom, NULL,
+	  "out of memory" },
+	{ "list-add", zoo_list_add, "BUG: corrupted list in zoo_list_add",
+	  "BUG: corrupted list in zoo_list_add" },
+	{ "list-del", zoo_list_del, "BUG: corrupted list in zoo_list_del",
+	  "BUG: corrupted list in zoo_list_del" },
+	{ "stack", zoo_stack, NULL,
+	  "kernel panic: stack is corrupted in zoo_stack" },
+	{ "stack-overflow", zoo_stack_overflow, "BUG: stack guard page was hit in zoo_deep",
+	  "BUG: stack guard page was hit in zoo_deep" },
+	{ "bug", zoo_bug, "kernel BUG in zoo_bug",
+	  "kernel BUG in zoo_bug" },
+	{ "warn", zoo_warn, "WARNING in zoo_warn",
+	  "WARNING in zoo_warn" },
+	{ "read-only", zoo_read_only, "BUG: unable to handle kernel paging request in zoo_read_only",
+	  "BUG: unable to handle kernel paging request in zoo_read_only" },
+	{ "jump-nowhere", zoo_jump_nowhere, "BUG: unable to handle kernel NULL pointer dereference in zoo_jump_nowhere",
+	  "BUG: unable to handle kernel NULL pointer dereference in zoo_jump_nowhere" },
+#ifdef CONFIG_X86
+	{ "msr", zoo_msr, "unchecked MSR access error in zoo_msr",
+	  "unchecked MSR access error in zoo_msr" },
+	{ "double-fault", zoo_double_fault, "PANIC: double fault in zoo_double_fault",
+	  "PANIC: double fault in zoo_double_fault" },
+	{ "stack-segment", zoo_stack_segment, "stack segment fault in zoo_stack_segment",
+	  "stack segment fault in zoo_stack_segment" },
+	{ "triple-fault", zoo_triple_fault },
+#endif
+	{ "workqueue", zoo_stuck_work_queue, NULL,
+	  "BUG: workqueue lockup" },
 	{ "bad-page", zoo_free_page_in_use, "BUG: Bad page state in zoo_free_page_in_use",
 	  "BUG: Bad page state in zoo_free_page_in_use" },
 	{ "alloc-failure", zoo_huge_alloc, "page allocation failure in zoo_huge_alloc",
@@ -538,8 +954,6 @@ static ssize_t zoo_write(struct file *file, const char __user *from, size_t size
 static const struct proc_ops zoo_fops = { .proc_write = zoo_write };
 #else
 static const struct file_operations zoo_fops = { .write = zoo_write };
-#define lockdep_hardirq_enter trace_hardirq_enter
-#define lockdep_hardirq_exit trace_hardirq_exit
 #endif
 
 static int __init zoo_init(void)
