@@ -14,12 +14,16 @@ def _names(family: str) -> re.Pattern[str]:
     """One pattern for the whole of a name, from the tables in ``lab.console.rules.helpers``."""
     from lab.console.rules import helpers
 
+    bare = tuple(pattern for pattern in helpers.HELPERS if pattern not in helpers.ERRANDS)
     tables: dict[str, Sequence[str]] = {
+        "bare": bare,
         "helper": helpers.HELPERS,
-        "waiter": helpers.HELPERS + helpers.WAITERS,
+        "waiter": helpers.HELPERS + helpers.WAITERS + helpers.WAITING_FOR,
+        "sleeper": helpers.HELPERS + helpers.WAITERS,
         "spinner": helpers.SPINNERS,
         "interrupt": helpers.HELPERS + helpers.INTERRUPTS,
-        "anchor": helpers.ANCHORS,
+        "syscall": helpers.SYSCALLS,
+        "dispatcher": helpers.DISPATCHERS,
     }
     return re.compile("(?:" + "|".join(tables[family]) + r")\Z")
 
@@ -47,7 +51,7 @@ def blamed(frames: Iterable[Frame], family: str = "helper", after: str = "", ove
     unsure = ""
     passed = _over(over)
     for frame in frames:
-        if not frame.function or frame.function == after or is_helper(frame.function, family):
+        if frame.inlined or not frame.function or frame.function == after or is_helper(frame.function, family):
             continue
         if passed and passed.fullmatch(frame.function):
             continue
@@ -62,11 +66,13 @@ def _over(pattern: str) -> re.Pattern[str] | None:
     return re.compile(pattern) if pattern else None
 
 
-def anchored(frames: Sequence[Frame]) -> str:
-    """For a stuck processor: the innermost function where a subsystem's own business begins, or empty."""
-    for frame in frames:
-        if not frame.sure:
-            continue
-        if found := _names("anchor").match(frame.function):
-            return "sys_" + found["syscall"] if found["syscall"] else frame.function
+def occupied(frames: Sequence[Frame]) -> str:
+    """For a stuck processor: the innermost function that somebody's business begins with, or empty: the system call,
+    or what a dispatcher called."""
+    sure = [frame.function for frame in frames if frame.sure and not frame.inlined]
+    for name, caller in zip(sure, [*sure[1:], ""], strict=False):
+        if found := _names("syscall").match(name):
+            return found["body"] or "sys_" + (found["outer"] or found["plain"])
+        if caller and _names("dispatcher").match(caller) and not is_helper(name, "interrupt"):
+            return name
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lab.console.blame import anchored, blamed, is_helper, plain
+from lab.console.blame import blamed, is_helper, occupied, plain
 from lab.console.parse import Numbered, Parsed, Trace, parse
 from lab.console.patterns import compiled
 from lab.console.rules import Refine, Rule
@@ -52,11 +52,11 @@ def main_trace(rule: Rule, traces: Sequence[Trace]) -> Trace | None:
     )
 
 
-def chain_of(rule: Rule, groups: dict[str, str], parsed: Parsed) -> list[Frame]:
+def chain_of(rule: Rule, groups: dict[str, str], parsed: Parsed, *, inline: bool = False) -> list[Frame]:
     """The frames that may be to blame, in the order they are asked."""
     chain: list[Frame] = []
     if rule.blame == "header" and groups.get("func"):
-        chain.append(Frame(plain(groups["func"])))
+        chain.append(Frame(plain(groups["func"]), inlined=inline))
     main = main_trace(rule, parsed.traces)
     if rule.blame in ("trace", "header", "stall") and (pointer := parsed.pointer):
         if not chain or chain[-1].function != pointer.function:
@@ -72,38 +72,65 @@ def chain_of(rule: Rule, groups: dict[str, str], parsed: Parsed) -> list[Frame]:
     return chain
 
 
+_WAITING = r"rcu_gp_kthread|rcu_gp_fqs_loop"
+
+
 def _stalled(parsed: Parsed) -> str:
     """What a stuck processor was doing: under the first interrupt's entry, the innermost function that is somebody's
     business."""
-    fallback = ""
+    stacks: list[list[Frame]] = []
     for one in parsed.traces:
         if not one.frames:
             continue
-        frames = list(one.frames)
-        entry = next((at for at, frame in enumerate(frames) if compiled(_ENTRY).fullmatch(frame.function)), -1)
-        frames = frames[entry + 1 :] if entry >= 0 else ([one.pointer] if one.pointer else []) + frames
-        while frames and is_helper(frames[0].function, "interrupt"):
-            frames.pop(0)
-        if found := anchored(frames):
+        if stacks and not one.heading:
+            stacks[-1].extend(one.frames)
+        else:
+            stacks.append([*([one.pointer] if one.pointer else []), *one.frames])
+    cut = [(at, stack) for stack in stacks for at in [_entry(stack)]]
+    busy = [stack for _, stack in cut if not any(compiled(_WAITING).fullmatch(frame.function) for frame in stack)]
+    fallback = ""
+    for frames in [*(stack[at:] for at, stack in cut if at > 0), *busy]:
+        rest = list(frames)
+        while rest and is_helper(rest[0].function, "interrupt"):
+            rest.pop(0)
+        if found := occupied(rest):
             return found
-        fallback = fallback or blamed(frames, "interrupt")
-    if not fallback and parsed.pointer:
-        fallback = blamed([parsed.pointer], "interrupt")
+        fallback = fallback or blamed(rest, "interrupt")
+    if not fallback and (pointer := parsed.pointer):
+        fallback = blamed([pointer], "interrupt")
     return fallback
 
 
+def _entry(stack: Sequence[Frame]) -> int:
+    """Where, behind the first interrupt's entry, the work begins that was interrupted; 0 where none was."""
+    return 1 + next((at for at, frame in enumerate(stack) if compiled(_ENTRY).fullmatch(frame.function)), -1)
+
+
+_SECOND = (
+    r"already holding|which lock already depends|lock is already held|^other info|and this task is already"
+    r"|but this lock took"
+)
+
+
 def _found(rule: Rule, lines: Sequence[Numbered]) -> str:
-    """The function that the rule's own patterns name."""
+    """The function that the rule's own patterns name, unless it only carries the blow: then the trace tells."""
     for pattern in rule.find:
         search = compiled(pattern).search
         for line in lines[1:]:
-            if (" at" in line.text or "+0x" in line.text or "function" in line.text or "caller" in line.text) and (
-                found := search(line.text)
-            ):
+            text = line.text
+            if compiled(_SECOND).search(text):
+                break
+            if text.rstrip().endswith("[inline]"):
+                continue
+            if (" at" in text or "+0x" in text or "function" in text or "caller" in text) and (found := search(text)):
                 name = plain(found["func"])
-                if not is_helper(name, "spinner" if "at:" in pattern else "helper"):
-                    return name
+                if is_helper(name):
+                    return ""
+                return name
     return ""
+
+
+_FAMILY = {"hung": "waiter", "undying": "sleeper"}
 
 
 def function_of(rule: Rule, parsed: Parsed, lines: Sequence[Numbered], chain: Sequence[Frame], over: str = "") -> str:
@@ -114,7 +141,7 @@ def function_of(rule: Rule, parsed: Parsed, lines: Sequence[Numbered], chain: Se
         return named
     if rule.blame == "stall":
         return _stalled(parsed)
-    return blamed(chain, "waiter" if rule.blame == "hung" else "helper", over=over)
+    return blamed(chain, _FAMILY.get(rule.blame, "helper"), over=over) or blamed(chain, "bare")
 
 
 def _refined(rule: Rule, groups: dict[str, str], lines: Sequence[Numbered]) -> _Title:
@@ -134,7 +161,7 @@ def _apply(rule: Rule, refine: Refine, groups: dict[str, str]) -> _Title:
 
 _VARIABLE = (
     (r"0x[0-9a-fA-F]+|\(_+ptrval_+\)|\b(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b", "ADDR"),
-    (r"(?<![A-Za-z_])\d+(?![A-Za-z_])|(?<=loop)\d+|(?<=CPU)\d+|(?<=CPU#)\d+", "NUM"),
+    (r"(?<![A-Za-z_])\d+(?![A-Za-z_])|(?<=CPU)\d+|(?<=CPU#)\d+", "NUM"),
     (r"\s+", " "),
 )
 
@@ -148,10 +175,11 @@ def steady(text: str) -> str:
 
 def build(report: Open, time: float | None = None) -> Finding:
     """The finding of a report whose header came at kernel time ``time``."""
-    rule, lines = report.rule, report.lines
+    rule, lines = report.rule, unwrapped(report.lines)
+    header, known = _header_of(report, lines)
     parsed = parse(lines)
-    chain = chain_of(rule, report.groups, parsed)
-    title, word, kind, groups, over = _refined(rule, report.groups, lines)
+    chain = chain_of(rule, known, parsed, inline=header.endswith("[inline]"))
+    title, word, kind, groups, over = _refined(rule, known, lines)
     function = function_of(rule, parsed, lines, chain, over)
     if rule.role == "after":
         function = plain(groups.get("func", "")) or (function if "{func}" in title else "")
@@ -205,6 +233,36 @@ def in_tree(path: str) -> str:
         if part in _TOPS and not (part == "kernel" and parts[at + 1] in _TOPS):
             return "/".join(parts[at:])
     return path
+
+
+def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
+    """Lines that a mail program broke in two are one again: RFC 3676's flowed text leaves a space at the break."""
+    if not any(line.text.endswith(" ") for line in lines):
+        return list(lines)
+    made: list[Numbered] = []
+    open_ = False
+    for line in lines:
+        if open_ and line.text[:1].strip():
+            made[-1] = made[-1]._replace(text=f"{made[-1].text.rstrip()} {line.text.lstrip()}")
+        else:
+            made.append(line)
+        open_ = line.text.endswith("  ") and 30 <= len(line.text) <= 80
+    return made
+
+
+def _header_of(report: Open, lines: Sequence[Numbered]) -> tuple[str, dict[str, str]]:
+    """The report's header with what its rule reads from it; the last of several that name functions inlined there."""
+    at = next((at for at, line in enumerate(lines) if line.number == report.start), 0)
+    text, groups = lines[at].text.rstrip(), report.groups
+    for line in lines[at : at + 12]:
+        found = compiled(report.rule.pattern).search(line.text)
+        if found is None:
+            break
+        text = line.text.rstrip()
+        groups = {**groups, **{key: value for key, value in found.groupdict().items() if value}}
+        if not text.endswith("[inline]"):
+            break
+    return text, groups
 
 
 def _signature(word: str, functions: Sequence[str], shown: str) -> str:

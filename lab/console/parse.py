@@ -94,6 +94,7 @@ class _Parser:
         self.ended = False
         self.machine = ""
         self.running = False
+        self.framed = False
         self.in_code = False
         self.user = False
 
@@ -101,21 +102,13 @@ class _Parser:
         """Take a line; true where it is of a report's kind."""
         in_code, self.in_code = self.in_code, False
         if found := trace.frame(text):
+            self.framed = True
             if not self.running:
                 self._begin("", number)
             self.traces[-1].frames.append(found)
             return True
         if found := trace.pointer(text):
-            self.user = False
-            again = found == self.pointer
-            self.pointer = self.pointer or found
-            if again:
-                pass
-            elif self.running and self.traces[-1].frames and "<" not in text:
-                self.traces[-1].frames.append(found)
-            else:
-                self.pending = found
-            self._note(text)
+            self._point(found, text)
             return True
         if trace.is_heading(text):
             self._begin(text.strip()[:80], number)
@@ -135,6 +128,20 @@ class _Parser:
             self.running = False
             return False
         return self._note(text)
+
+    def _point(self, found: Frame, text: str) -> None:
+        """A line that tells where the processor was: the report's own, where no frame came before it."""
+        self.user = False
+        again = found == self.pointer
+        if not self.framed and (self.pointer is None or self.pointer.inlined):
+            self.pointer = found
+        if again:
+            pass
+        elif self.running and self.traces[-1].frames and "<" not in text:
+            self.traces[-1].frames.append(found)
+        elif self.pending is None or self.pending.inlined:
+            self.pending = found
+        self._note(text)
 
     def _begin(self, heading: str, number: int) -> None:
         self.traces.append(Trace(heading, number, [], self.pending))

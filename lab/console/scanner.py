@@ -34,7 +34,20 @@ OPEN = 16
 class _Reading:
     """A report that is being read."""
 
-    __slots__ = ("built", "caller", "flags", "groups", "lines", "quiet", "rule", "seen", "start", "time", "traced")
+    __slots__ = (
+        "built",
+        "caller",
+        "flags",
+        "frames",
+        "groups",
+        "lines",
+        "quiet",
+        "rule",
+        "seen",
+        "start",
+        "time",
+        "traced",
+    )
 
     def __init__(self, rule: Rule, groups: dict[str, str], line: Numbered, caller: str, time: float | None) -> None:
         self.rule = rule
@@ -46,6 +59,7 @@ class _Reading:
         self.quiet = 0
         self.seen = 1
         self.traced = False
+        self.frames = 0
         self.flags: tuple[str, ...] = ()
         self.built: tuple[int, Finding] | None = None
 
@@ -248,7 +262,7 @@ class Scanner:
             self._keep(self._finding(_Reading(rule, groups, line, caller, time)), rule)
             self._continue(line, caller)
             return
-        if current and current.rule == rule and not current.traced and len(current.lines) < 4:
+        if current and current.rule == rule and not current.traced and _goes_on(current.lines):
             self._continue(line, caller)
             return
         if current:
@@ -289,8 +303,9 @@ class Scanner:
             self._finish(current.caller)
             self._complete = self._complete or self._fatal is not None
             return
-        if "+0x" in text:
-            current.traced = True
+        if "+0x" in text or "race:" in text:
+            current.frames += 1
+            current.traced = current.traced or current.frames > 2 or "race:" in text
             current.quiet = 0
         elif text[:1] in (" ", "[", "-", "=", ">", "<", "#") or "0000" in text:
             current.quiet = 0
@@ -369,6 +384,11 @@ class Scanner:
         if not self._told() and (lived or self._boots[needle] > 2 or needle != b"Linux version "):
             self._findings.append(_reboot(number, text, time))
             self._fatal = self._findings[-1]
+
+
+def _goes_on(read: list[Numbered]) -> bool:
+    """Whether a header like the one that was just read is the same report's, which names a function inlined first."""
+    return len(read) < 4 or any(line.text.rstrip().endswith("[inline]") for line in read[-2:])
 
 
 def _explained(found: Finding) -> Finding:

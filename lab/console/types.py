@@ -18,7 +18,8 @@ STAGES: tuple[StageName, ...] = (
 )  # fmt: skip
 
 
-_MILD: tuple[Kind, ...] = ("warning", "lockdep")
+NEAR_SECONDS = 1.0
+NEAR_LINES = 60
 _REMARKS: tuple[Kind, ...] = ("memory", "test", "hardware", "firmware")
 
 
@@ -118,9 +119,17 @@ class Report:
 
     @property
     def first(self) -> Finding | None:
-        """The finding to blame: the first primary one that is more than a warning, else the first primary one that is
-        more than a remark (memory ran out, a test failed), else the first."""
+        """The finding to blame: the first primary one that is more than a remark (memory ran out, a test failed), but
+        not a warning long before something fatal; else the first."""
         primary = [finding for finding in self.findings if finding.primary]
-        serious = [one for one in primary if one.fatal or one.kind not in (*_MILD, *_REMARKS)]
         remarkable = [one for one in primary if one.kind not in _REMARKS]
-        return next(iter(serious or remarkable or primary or self.findings), None)
+        fatal = next((one for one in remarkable if one.fatal), None)
+        told = (one for one in remarkable if not (fatal and one.kind == "warning" and _long_before(one, fatal)))
+        return next(told, None) or next(iter(primary or self.findings), None)
+
+
+def _long_before(warning: Finding, fatal: Finding) -> bool:
+    """Whether the fatal finding came so long after the warning that it need not follow from it."""
+    if warning.time is not None and fatal.time is not None:
+        return fatal.time - warning.time > NEAR_SECONDS
+    return fatal.line - warning.last_line > NEAR_LINES

@@ -24,7 +24,7 @@ EXPECTED = {
     "zoo-6.1-panic-text": ("kernel panic: zoo: number NUM at ADDR", 1),
     "zoo-6.1-irq-bug": ("kernel BUG in zoo_irq_bug_fn", 1),
     "zoo-6.1-opcode": ("invalid opcode in zoo_opcode", 1),
-    "zoo-6.1-soft-lockup": ("INFO: rcu detected stall in sys_write", 3),
+    "zoo-6.1-soft-lockup": ("INFO: rcu detected stall in proc_reg_write", 3),
 }
 
 

@@ -67,7 +67,7 @@ Call Trace:
 """,
     ),
     "KASAN double free": (
-        "KASAN: double-free or invalid-free in selinux_sk_free_security",
+        "KASAN: invalid-free in selinux_sk_free_security",
         """
 BUG: KASAN: double-free or invalid-free in kfree+0x69/0x140
 Call Trace:
@@ -540,7 +540,7 @@ Call Trace:
         "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n",
     ),
     "free text panic": (
-        "kernel panic: EXT4-fs (device loopNUM): panic forced after error",
+        "kernel panic: EXT4-fs (device loop4): panic forced after error",
         "Kernel panic - not syncing: EXT4-fs (device loop4): panic forced after error\n",
     ),
 }

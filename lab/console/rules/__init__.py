@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from lab.console.types import Kind
 
-Blame = Literal["trace", "header", "frames", "stall", "hung", "none"]
+Blame = Literal["trace", "header", "frames", "stall", "hung", "undying", "none"]
 Role = Literal["start", "part", "prelude", "after"]
 
 
@@ -34,7 +34,7 @@ class Rule(NamedTuple):
 
     ``blame``: ``trace`` (the instruction pointer, then the first trace), ``header`` (group ``func``, then as
     trace), ``frames`` (the first trace alone), ``stall`` (what ran under the interrupt that complains), ``hung``
-    (what waits) or ``none``. ``find`` are patterns with a group ``func``, asked of the report's lines before the
+    (what waits), ``undying`` (the same, but what waits for a subsystem may be to blame) or ``none``. ``find`` are patterns with a group ``func``, asked of the report's lines before the
     trace. ``role``: ``start`` begins a report, ``part`` belongs to the report before it and begins one only where
     there is none, ``prelude`` is printed before the header proper, ``after`` is what follows from a report before
     it. ``trace``: without a backtrace it is no finding. ``alone``: one line, no more belongs to it. ``over``:

@@ -11,7 +11,7 @@ DYING = (
     r"_*v?printk\w*|vprintk_\w+|console_(?:unlock|flush_all|emit_next_record)|print_\w+|pr_\w+",
     r"_*warn_slowpath\w*|__warn\w*|warn_alloc\w*|report_bug\w*|__report_bug|fixup_bug\w*|is_valid_bugaddr|bug_handler|handle_bug|__bug\w*",
     r"v?panic|nmi_panic|check_panic_on_warn|panic_print_sys_info|end_report|die|__die\w*|die_\w+|arm_notify_die|oops_\w+|crash_\w+|bust_spinlocks",
-    r"do_trap\w*|do_error_trap|trap_\w+|notify_die|make_task_dead|__stack_chk_fail|fortify_panic|__fortify_\w+|usercopy_\w+",
+    r"do_trap\w*|do_error_trap|trap_\w+|notify_die|make_task_dead|__stack_chk_fail|fortify_panic|__fortify_panic|usercopy_\w+",
     r"lkdtm_do_action|rewind_stack_\w+|_*skb_(?:over_|under_)?panic|skb_put|__skb_put|skb_push|skb_put_\w+",
 )
 
@@ -30,21 +30,21 @@ TRAPS = (
 # Sanitizers and memory checkers.
 SANITIZERS = (
     r"_*kh?w?asan_\w+|__asan_\w+|asan_\w+|check_memory_region\w*|__hwasan_\w+|hwasan_\w+|check_region_inline|memory_is_poisoned\w*|address_is_poisoned",
-    r"__msan_\w+|kmsan_\w+|__kmsan_\w+|__tsan_\w+|_*kcsan_\w+|check_access|_*ubsan_\w+|kfence_\w+|__kfence_\w+|__sanitizer_cov\w*|write_comp_data|check_kcov_mode",
+    r"__msan_\w+|kmsan_\w+|__kmsan_\w+|__tsan_\w+|_*kcsan_\w+|check_access|_*ubsan_\w+|kfence_\w+|__sanitizer_cov\w*|write_comp_data|check_kcov_mode",
     r"kmemleak_\w+|create_object|quarantine_\w+|qlist_\w+|qlink_\w+|kmemcheck_\w+|should_fail\w*|__should_fail\w*|fail_dump|__kernel_(?:un)?poison_pages",
 )
 
 # They do what the caller asked: count, link, compare, copy.
 CARRIERS = (
-    r"_*refcount_\w+|(?:arch_|raw_|instrumented_)?_*atomic(?:64|_long)?_(?:read|set|inc|dec|add|sub|fetch|cmpxchg|xchg|try|or|and|andnot|long)\w*|kref_\w+|_*percpu_ref_(?:get|put|tryget)\w*",
+    r"_*refcount_\w+|(?:arch_|raw_|instrumented_)?_*atomic(?:64|_long)?_(?:read|set|inc|dec|add|sub|fetch|cmpxchg|xchg|try|or|and|andnot|long)\w*|kref_\w+",
     r"_*(?:list|hlist|hlist_bl|hlist_nulls|plist|llist)_(?:add|del|move|splice|cut|empty)\w*|__list_\w+",
-    r"_*debug_(?:print_object|check_no_obj_freed|object\w+|objects?_\w+|locks_off)|__debug_\w+|debug_(?:mutex|rt_mutex|spin_lock|write_lock|read_lock)\w*|lookup_object\w*",
+    r"_*debug_(?:print_object|check_no_obj_freed|object\w+|objects?_\w+|locks_off)|__debug_\w+|debug_(?:mutex|rt_mutex|spin_lock|write_lock|read_lock)\w*|lookup_object",
     r"_*mem(?:cpy|set|move|cmp|chr|scan|zero|dup|chr_inv|set16|set32|set64|set_p)(?:_\w+)?|bcmp",
     r"_*str(?:n?cpy|n?cmp|n?len|n?cat|n?case(?:cmp)?|r?chr|chrnul|lcpy|lcat|s?cpy|scpy|n?str|sep|p?brk|c?spn|dup|ndup|replace|im|nchr|npbrk|cspn|spn)(?:_\w+)?|sized_strscpy\w*",
     r"vs?n?printf|v?s[cn]*printf|kv?asprintf\w*|format_decode|number|pointer|string(?:_nocheck)?|symbol_string|seq_printf|bstr_printf|vbin_printf",
-    r"_*(?:arch_|raw_|inline_)?copy_(?:from|to|in|mc)_?(?:user|kernel|inatomic|nofault)?\w*(?<!iter)|copy_user_\w+|_*copy_user\w*|_*get_user\w*|_*put_user\w*|_*clear_user\w*|rep_(?:movs|stos)\w*",
+    r"_*(?:arch_|raw_|inline_)?copy_(?:from|to|in|mc)_(?:user|kernel|inatomic|nofault)(?!_?(?:bvec|pages))\w*(?<!iter)|copy_(?:from|to)_sockptr\w*|copy_user_\w+|_*copy_user\w*|_*get_user\w*|_*put_user\w*|_*clear_user\w*|rep_(?:movs|stos)\w*",
     r"csum_partial\w*|check_heap_object|_*check_object_size|__check_heap_object|check_copy_size|check_stack_object|copy_page|clear_page(?:_\w+)?|_*(?:test|set|clear|change)_(?:and_(?:set|clear|change)_)?bit\w*",
-    r"_*find_(?:next|first|last)_\w*bit\w*|bitmap_\w+|native_(?:read|write)_\w+|_*(?:read|write)(?:b|w|l|q)|_*fentry__|ftrace_(?:call|caller|regs_call\w*|stub)|mcount\w*",
+    r"_*find_(?:next|first|last)_\w*bit\w*|_*bitmap_(?:zero|fill|set|clear|copy|and|or|xor|andnot|weight|empty|full|equal|subset|intersects|parse\w*|print\w*|alloc\w*|zalloc\w*|free|find_\w+|shift\w*|pos\w*|ord\w*|release\w*|allocate\w*)(?:_area)?\w*|native_(?:read|write)_\w+|_*(?:read|write)(?:b|w|l|q)|_*fentry__|ftrace_(?:call|caller|regs_call\w*|stub)|mcount\w*",
     r"__x86_indirect_thunk_\w+|__x86_return_thunk|__sys(?:call)?_ret\w*|arch_local_\w+|trace_hardirqs_\w+|_*lock_acquire_wrapper",
 )
 
@@ -53,39 +53,58 @@ ALLOCATORS = (
     r"_*kv?[mzc]alloc\w*|_*kmalloc\w*|_*kzalloc\w*|_*kcalloc\w*|_*kvmalloc\w*|__do_kmalloc\w*|_*krealloc\w*|__do_krealloc|_*kmemdup\w*|_*kstrdup\w*|_*kstrndup|memdup_user\w*|vmemdup_user\w*|strndup_user",
     r"_*k[vz]*free(?:_const|_sensitive|_bulk|_link|_rcu\w*|_mult)?|_*kmem_cache_(?:alloc|free|zalloc)\w*|_*kmem_(?:alloc|free)\w*|___cache_free|__cache_free|__do_cache_alloc|cache_(?:alloc|free|grow|flusharray)\w*",
     r"_*slab_\w+|___slab_alloc|_*slub_\w+|object_err|free_debug_processing|alloc_debug_processing|free_to_partial_list|check_(?:slab|object|bytes_and_report|pad_bytes)|init_object|new_slab\w*|allocate_slab|alloc_single_from_\w+|free_slab|discard_slab|get_partial\w*|deactivate_slab|_*unfreeze_partials|put_cpu_partial|do_slab_free|on_freelist|memcg_slab_\w+|alloc_from_pcs|__free_slab|free_large_kmalloc|free_nonslab_page|verify_redzone_\w+|fixup_\w+(?:redzone|object)\w*",
-    r"_*vmalloc\w*|_*vzalloc\w*|__vmalloc_\w+|kvfree\w*|vfree|__vfree|devm_k\w+|devres_alloc\w*|__devres_alloc\w*|alloc_dr|mempool_alloc\w*|mempool_kmalloc|mempool_free\w*|mempool_kfree|dma_pool_\w+",
+    r"_*vmalloc\w*|_*vzalloc\w*|__vmalloc_\w+|kvfree\w*|vfree|__vfree|devm_k\w+|devres_alloc\w*|__devres_alloc\w*|alloc_dr|mempool_(?:kmalloc|kfree|alloc_slab|free_slab)|dma_pool_\w+",
+)
+
+# They end, cancel, queue, wake and wait for what somebody else began.
+ERRANDS = (
+    r"_*queue_(?:delayed_|rcu_)?work(?:_on|_node)?|_*queue_delayed_work\w*|mod_delayed_work\w*|_*flush_work|start_flush_work|flush_workqueue|destroy_workqueue|drain_workqueue|_*cancel_work_(?:timer|sync)|cancel_delayed_work_sync|try_to_grab_pending|work_grab_pending|schedule_(?:delayed_)?work(?:_on)?",
+    r"kthread_(?:stop|stop_put|unpark|flush_work|flush_worker|destroy_worker)|_*wake_up(?:_common|_locked|_sync|_interruptible|_process|_state|_bit|_all|_nr|_poll|_pollfree)?\w*(?<!new_task)|complete(?:_all|_with_flags|_on_current_cpu)?|swake_up_\w+|ttwu_\w+|default_wake_function|autoremove_wake_function|woken_wake_function",
+    r"_*(?:try_to_)?del_timer\w*|timer_shutdown\w*|lock_timer_base|detach_if_pending|mod_timer|add_timer\w*|timer_is_static_object|hrtimer_(?:cancel|try_to_cancel|start_range_ns|active)|lookup_object|assert_init_not_present",
+    r"kobject_(?:put|get|del|cleanup|release|uevent|uevent_env|delete)|add_uevent_var|kset_(?:put|unregister)|put_device|get_device|device_(?:release|unregister)|_*kfree_skb\w*|consume_skb|_*dev_kfree_skb\w*|kmalloc_reserve|sysfs_remove_\w+|_*device_add_disk|media_device_unregister\w*|hwrng_unregister",
+    r"usb_(?:submit_urb|control_msg\w*|bulk_msg|interrupt_msg|kill_urb|start_wait_urb|alloc_urb|alloc_coherent|hcd_submit_urb)|hcd_buffer_alloc|_dev_(?:info|err|warn|notice|crit|printk)|dev_(?:vprintk_emit|printk_emit)|__dev_printk|warn_bogus_irq_restore|rb_(?:insert_color\w*|erase\w*|link_node|next|first|last|prev)|__rb_\w+",
+    r"read_word_at_a_time|ip[46]?_(?:addr_)?string\w*|ip6_compressed_string|ip6_addr_string_sa|ref_tracker_\w+|\w*drop_nlink|find_lock_entries|get_random_bytes\w*|_*alloc_(?:frozen_)?pages\w*|_*get_free_pages\w*|get_zeroed_page\w*|prepare_alloc_pages|_*folio_alloc\w*|kmalloc_order\w*|_*kmalloc_large\w*|fs_reclaim_\w+|__fs_reclaim_\w+|nla_strcmp|truncate_inode_pages_range|iput|ieee80211_queue_(?:delayed_)?work|crc16|crc32\w*|sock_i_ino|_*copy_(?:to|from)_iter\w*|copyout|copyin|poison_slab_object|unpoison_slab_object|_*submit_bio_wait|unregister_netdevice_queue|unregister_netdevice_many\w*|rollback_registered\w*|unregister_netdev",
 )
 
 # They lock, and they watch locks.
 LOCKS = (
-    r"_*lock_(?:acquire|release|is_held|acquired|contended|downgrade|set|pin|unpin|classes|class|torture)\w*|_*lockdep_\w+|mark_(?:lock|held|usage)\w*|validate_chain|register_lock_class|assign_lock_key|look_up_lock_class|__bfs\w*|valid_state|hlock_\w+|reacquire_held_locks|find_held_lock|match_held_lock|debug_check_no_locks_\w+|add_lock_to_list|check_(?:\w*usage\w*|\w*deadlock\w*|prev_add|prevs_add|noncircular|irq\w*|wait_context|chain_key|path|flags)|__lock_\w+|debug_lockdep_\w+|rcu_lockdep\w*",
+    r"_*lock_(?:acquire|release|is_held|acquired|contended|downgrade|set|pin|unpin|classes|class|torture)\w*|_*lockdep_\w+|mark_(?:lock|held|usage)\w*|validate_chain|register_lock_class|assign_lock_key|look_up_lock_class|__bfs\w*|valid_state|hlock_\w+|reacquire_held_locks|find_held_lock|match_held_lock|debug_check_no_locks_\w+|add_lock_to_list|check_(?:\w*usage\w*|\w*deadlock\w*|prev_add|prevs_add|noncircular|irq\w*|wait_context|chain_key|path|flags)|debug_lockdep_\w+|rcu_lockdep\w*",
     r"_*raw_(?:spin|read|write)_\w+|_*(?:spin|read|write)_(?:lock|unlock|trylock|is_locked|bug|dump)\w*|spin_(?:bug|dump)|rwlock_bug|do_raw_\w+|_*(?:native_|pv_|__pv_)*queued_(?:spin|read|write)_\w+|__pv_queued_\w+|kvm_wait|pv_wait\w*|pv_kick\w*|ticket_spin_\w+|arch_spin_\w+|osq_lock|mcs_spin_\w+|virt_spin_lock",
-    r"_*(?:ww_)?mutex_(?:lock|unlock|trylock|spin|optimistic|can_spin|acquire|destroy)\w*|__ww_\w+|_*rt_mutex_\w+|rtlock_\w+|_*rt_(?:spin|read|write)_\w+|task_blocks_on_rt_mutex|_*down(?:_(?:read|write|killable|interruptible|trylock|timeout|common|nested)\w*)?|_*up(?:_(?:read|write)\w*)?|_*rwsem_\w+|call_rwsem_\w+|rwbase_\w+|percpu_(?:down|up)_\w+|__percpu_(?:down|up|rwsem)\w*|__down_\w+|class_\w+_(?:constructor|destructor)",
+    r"_*(?:ww_)?mutex_(?:lock|unlock|trylock|spin|optimistic|can_spin|acquire|destroy)\w*|__ww_\w+|_*rt_mutex_\w+|rtlock_\w+|_*rt_(?:spin|read|write)_\w+|task_blocks_on_rt_mutex|_*down(?:_(?:read|write|killable|interruptible|trylock|timeout|common|nested)\w*)?|_*up(?:_(?:read|write)\w*)?|_*rwsem_\w+|call_rwsem_\w+|_*rwbase_\w+|percpu_(?:down|up)_\w+|__percpu_(?:down|up|rwsem)\w*|__down_\w+|class_\w+_(?:constructor|destructor)",
     r"_*rcu_(?:lock|read)_\w+|_*srcu_read_\w+|rcu_dereference\w*|_*might_\w+|_*cant_\w+|__schedule_bug|schedule_debug|seqcount_\w+|seqprop_\w+|(?:read|write)_seq\w+|_*local_bh_\w+|_*local_irq_\w+|_*local_lock\w*|preempt_\w+|debug_smp_processor_id|check_preemption_disabled|__this_cpu_preempt_check|wake_up_q|bit_spin_\w+|hlist_bl_(?:lock|unlock)",
 )
 
 # They wait; only for what is stuck in them.
 WAITERS = (
-    r"_*schedule\w*|context_switch|__switch_to\w*|preempt_schedule\w*|io_schedule\w*|_*wait_(?:for_common|for_completion|on_bit|on_page_bit|on_buffer|event|woken|for_stable_page)\w*|do_wait_(?:for_common|intr)\w*|_*wait_for_common\w*|bit_wait\w*|out_of_line_wait_\w+|wait_on_bit\w*|_*folio_(?:wait|lock)\w*|_*lock_page\w*|wait_on_page\w*|_*lock_buffer|__wait_rcu_gp|prepare_to_wait\w*|rtnl_lock\w*|rtnl_net_lock\w*|m?sleep\w*|[uns]sleep\w*|fsleep|_*cond_resched\w*|freezer_\w+|_*refrigerator",
+    r"_*schedule\w*|context_switch|__switch_to\w*|\w*preempt_schedule\w*|__sched_text_start|io_schedule\w*|_*wait_(?:for_common|for_completion|on_bit|on_page_bit|on_buffer|event|woken|for_stable_page)\w*|do_wait_(?:for_common|intr)\w*|_*wait_for_common\w*|bit_wait\w*|out_of_line_wait_\w+|wait_on_bit\w*|_*folio_(?:wait|lock)\w*|_*lock_page\w*|wait_on_page\w*|_*lock_buffer|__wait_rcu_gp|prepare_to_wait\w*|rtnl_lock\w*|rtnl_net_\w*lock\w*|m?sleep\w*|[uns]sleep\w*|fsleep|_*cond_resched\w*|freezer_\w+|_*refrigerator",
+)
+
+# They wait for a subsystem, and say nothing of who made them.
+WAITING_FOR = (
+    r"kthread_park|_*flush_workqueue|flush_delayed_work|blk_(?:mq_)?(?:freeze_queue|mq_freeze_queue)\w*|device_lock|_*device_driver_(?:lock|attach)|console_lock|percpu_rwsem_wait|super_lock|sb_wait_write|nfnl_lock|genl_lock|_*filemap_get_folio\w*|pagecache_get_page|do_read_cache_(?:page|folio)|read_cache_(?:page|folio)|truncate_inode_pages_range|wb_wait_for_completion|_*wait_on_freeing_inode|wait_for_device_probe|usb_(?:control_msg|bulk_msg|start_wait_urb|kill_urb)\w*|_*synchronize_\w*rcu\w*|i2c_del_adapter|_*lock_sock\w*|lock_sock_nested|io_wq_exit_workers|device_shutdown|kernel_restart_prepare|mb_cache_entry_wait_unused|\w+_wait_for_firmware_load|_*filemap_fdatawait\w*|get_device_parent",
 )
 
 # What stands between an interrupt and the work that it came upon, or keeps a kernel going without meaning anything.
 INTERRUPTS = (
     r"(?:nmi|trigger|arch_trigger|rcu_dump|dump_cpu|lapic)_\w*(?:backtrace|stacks|task|can_backtrace)\w*|nmi_handle|default_do_nmi|do_nmi|end_repeat_nmi|first_nmi|repeat_nmi|perf_event_nmi_handler|watchdog_\w+|rcu_(?:check_\w+|pending|sched_clock_irq|print_\w+|dump_\w+|implicit_dynticks_qs)|print_(?:cpu|other_cpu)_stall\w*|check_cpu_stall|sched_show_task|touch_\w*watchdog",
     r"update_process_times|tick_\w+|hrtimer_(?:interrupt|run_queues)|__hrtimer_run_queues|__run_hrtimer|local_apic_timer_interrupt|smp_\w*interrupt\w*|\w*apic_timer_interrupt|__sysvec_\w+|timer_interrupt|handle_irq\w*|_*do_IRQ|generic_handle_\w+|_*handle_\w*irq\w*|gic_\w+|call_on_\w*stack|run_(?:irq|sysvec)_\w+|irq_(?:enter|exit)\w*|_*irq_exit_rcu|irqentry_\w+|instrumentation_\w+|__irqentry_text\w*|ret_from_intr|common_interrupt|call_function_\w*interrupt",
-    r"invoke_softirq|_*do_softirq\w*|handle_softirqs|__softirqentry_text_\w+|run_ksoftirqd|call_softirq|do_idle|cpu_startup_entry|arch_(?:cpu|call)_\w+|default_idle\w*|native_safe_halt|acpi_idle\w*|cpuidle_\w+",
+    r"process_scheduled_works|invoke_softirq|_*do_softirq\w*|handle_softirqs|__softirqentry_text_\w+|run_ksoftirqd|call_softirq|do_idle|cpu_startup_entry|arch_(?:cpu|call)_\w+|default_idle\w*|native_safe_halt|acpi_idle\w*|cpuidle_\w+",
 )
 
-HELPERS = DYING + TRAPS + SANITIZERS + CARRIERS + ALLOCATORS + LOCKS
+HELPERS = DYING + TRAPS + SANITIZERS + CARRIERS + ALLOCATORS + ERRANDS + LOCKS
 
 # Lockdep tells where a lock is taken; of these, which are spinlocks' own bodies, it tells nothing.
 SPINNERS = (r"_*raw_(?:spin|read|write)_\w+|rt_(?:spin|read|write)_\w+|do_raw_\w+|lock_acquire|rust_helper_\w+",)
 
-# Where a kernel's own business begins: what is named for a processor that is stuck somewhere below. The innermost counts.
-ANCHORS = (
-    r"(?:_*(?:x64|ia32|se|do|arm64|riscv|s390x?|compat|ia32_compat|do_compat|x32_compat)_)*_*k?[sS]y[sS]_(?P<syscall>\w+)",
-    r"\w+_(?:ioctl|sendmsg|recvmsg|sendpage|(?:file_)?(?:read|write)_iter|release|setsockopt|getsockopt|bind|connect|accept|listen|fallocate|fsync|rcv_msg|rcv_skb)",
-    r"\w+_(?:timer|timer_fn|timer_handler|timer_func|timeout|timer_expire|timer_callback|tick|poll|rx_action|tx_action|tasklet)|run_timer_\w+|call_timer_fn|net_(?:rx|tx)_action",
-    r"\w+_(?:work|worker|workfn|work_fn|work_func|work_handler|wq_worker|kthread|thread|task|loop)|worker_thread|process_one_work|kthread|do_exit|do_group_exit|exit_mmap|mmput",
-    r"tc_(?:modify|get)_qdisc|tc_new_tfilter|ext4_\w*write\w*|do_mount|path_mount|do_(?:sys_)?open\w*|kernel_init\w*|do_one_initcall|start_kernel",
+# The system call that a stuck processor was in; some names are the call's own body, which is named without "sys_".
+SYSCALLS = (
+    r"(?:_*(?:x64|ia32|ia32_compat|x32|x32_compat|se|se_compat|arm64|arm64_compat|riscv|s390x?|s390_compat|powerpc|loongarch)_)+_*(?:compat_)?sys_(?P<outer>\w+)"
+    r"|(?:compat_)?[sS]y[sS]_(?P<plain>\w+)|__do_(?:compat_)?sys_(?P<body>\w+)",
+)
+
+# They call what was registered with them: below one stands the function whose business it is.
+DISPATCHERS = (
+    r"call_timer_fn|expire_timers|worker_thread|__(?:x64|se|do|arm64)_(?:compat_)?sys_ioctl|vfs_ioctl|do_vfs_ioctl|run_timer_softirq|_*run_hrtimer|_*hrtimer_run_queues|process_one_work|kthread|smpboot_thread_fn|cpu_startup_entry|task_work_run|rcu_do_batch|tasklet_action\w*|(?:__do_softirq|handle_softirqs|do_softirq)(?:_own_stack)?|_*napi_poll",
+    r"vfs_(?:read|write|readv|writev|readlink|ioctl|open|fsync\w*|fallocate|iter_\w+)|do_iter_\w+|new_sync_\w+|__vfs_(?:read|write)|__fput|sock_recvmsg\w*|do_sock_setsockopt|sock_common_setsockopt|__sys_setsockopt|mmap_region|__mmap_region|do_dentry_open",
+    r"nfnetlink_rcv_msg|rtnetlink_rcv_msg|__netif_receive_skb\w*|deliver_skb|net_rx_action|do_one_initcall|exit_to_user(?:_)?mode_\w+|entry_SYSCALL_\w+|entry_INT80_\w+|ret_from_fork\w*|__handle_irq_event_percpu",
 )

@@ -115,6 +115,7 @@ RULES: tuple[Rule, ...] = (
         pattern=r"INFO: trying to register non-static key",
         title="INFO: trying to register non-static key in {func}",
         example="INFO: trying to register non-static key.",
+        over=r"_*lock_sock\w*|wait_for_\w+",
         blame="frames",
     ),
     Rule(

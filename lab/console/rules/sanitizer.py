@@ -15,7 +15,8 @@ RULES: tuple[Rule, ...] = (
         blame="header",
         refine=(
             Refine(
-                r"BUG: KASAN: (?:double-free or invalid-free|double-free|invalid-free)\b", "KASAN: {what} in {func}"
+                r"BUG: KASA[Nn]: (?:double-free or invalid-free|double-free|invalid-free)\b",
+                "KASAN: invalid-free in {func}",
             ),
             Refine(
                 r"^(?P<access>Read|Write) of size|^(?P<access2>Read|Write) (?:of size )?\w* ?(?:at|by)",
@@ -84,6 +85,7 @@ RULES: tuple[Rule, ...] = (
         needles=("BUG: memory leak",),
         pattern=r"BUG: memory leak",
         title="memory leak in {func}",
+        over=r"\w*alloc\w*",
         example="BUG: memory leak",
         blame="frames",
     ),

@@ -54,7 +54,7 @@ RULES: tuple[Rule, ...] = (
         pattern=r"INFO: task \S.* can't die for more than \d+ seconds",
         title="INFO: task can't die in {func}",
         example="INFO: task syz-executor:7104 can't die for more than 143 seconds.",
-        blame="hung",
+        blame="undying",
     ),
     Rule(
         word="workqueue-lockup",

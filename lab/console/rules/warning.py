@@ -4,19 +4,13 @@ from lab.console.rules import Refine, Rule
 
 _REFINE = (
     Refine(r"refcount_t: |at (?:\S*/)?lib/refcount\.c:", "WARNING: refcount bug in {func}", "refcount"),
-    Refine(r"ODEBUG: |at (?:\S*/)?lib/debugobjects\.c:", "WARNING: ODEBUG bug in {func}", "odebug"),
+    Refine(r"ODEBUG: ", "WARNING: ODEBUG bug in {func}", "odebug"),
     Refine(
-        r"list_(?:add|del) corruption|at (?:\S*/)?lib/list_debug\.c:",
-        "WARNING: corrupted list in {func}",
-        "corrupted-list",
-        "corruption",
-    ),
-    Refine(r"at (?:\S*/)?kernel/(?:locking/)?lockdep\.c:", "WARNING: locking bug in {func}", "lockdep-bug", "lockdep"),
-    Refine(
-        r"at (?:\S*/)?kernel/(?:locking/)?(?:mutex|rwsem)(?:-debug)?\.c:",
+        r"\bkernel/(?:locking/)?lockdep\.c:\d+ (?:at )?(?:__lock_acquire|look_up_lock_class|check_wait_context|hlock_class|lock_release|lock_acquire)\b",
         "WARNING: locking bug in {func}",
         "lockdep-bug",
         "lockdep",
+        over=r"_*lock_sock\w*|wait_for_\w+",
     ),
     Refine(
         r"at (?:\S*/)?lib/kobject\.c:",
@@ -41,8 +35,17 @@ _REFINE = (
         "WARNING: kmalloc bug in {func}",
         "kmalloc",
     ),
-    Refine(r"at (?:\S*/)?\S*usb/core/urb\.c:", "WARNING in {caller}/{func}", "warning"),
+    Refine(
+        r"at (?:\S*/)?\S*usb/core/urb\.c:",
+        "WARNING in {func}/usb_submit_urb",
+        "warning",
+        over=r"usb_\w*(?:string|msg|urb)\w*|smsusb_submit_urb",
+    ),
+    Refine(r"at (?:\S*/)?mm/vmalloc\.c:\d+ __vmalloc", "WARNING: zero-size vmalloc in {func}", "vmalloc"),
 )
+
+_OVER = r"device_(?:add|del)|ida_free|cleanup_srcu_struct"
+"""They warn of what their callers do."""
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -62,16 +65,18 @@ RULES: tuple[Rule, ...] = (
         title="WARNING in {func}",
         example="WARNING: CPU: 0 PID: 1 at kernel/smpboot.c:28 smpboot_thread_fn+0x1e/0xa0()",
         blame="header",
+        over=_OVER,
         refine=_REFINE,
     ),
     Rule(
         word="warning",
         kind="warning",
         needles=("WARNING: ",),
-        pattern=r"WARNING: (?P<where>[\w./-]+\.[chS]:\d+) at (?P<func>[\w.$]+)\+0x",
+        pattern=r"WARNING: (?P<where>[\w./-]+\.[chS]:\d+) at (?:(?P<func>[A-Za-z_][\w.$]*)(?:\+0x| )|0x)",
         title="WARNING in {func}",
         example="WARNING: mm/slub.c:1234 at free_to_partial_list+0x12/0x340, CPU#1: swapper/0/1",
         blame="header",
+        over=_OVER,
         refine=_REFINE,
     ),
     Rule(
