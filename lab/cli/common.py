@@ -51,9 +51,10 @@ TREE_HERE = click.option(
     default=Path(),
     help="The kernel tree to judge; default: this folder. Its HEAD is what counts.",
 )
+CC = click.option("--cc", metavar="COMPILER", help="The compiler, such as gcc-11.")
 BUILD = (
     click.option("--kconfig", metavar="NAME", help="Another kconfig of kconfigs/, or a file, than the case's own."),
-    click.option("--cc", metavar="COMPILER", help="The compiler, such as gcc-11."),
+    CC,
     click.option("--jobs", "-j", type=click.IntRange(1, 4096), help="Compile jobs; default: one a core."),
 )
 BOOT = (

@@ -22,6 +22,9 @@ from lab.process import run
 
 SECONDS = 120.0
 TRISTATE = ("n", "m", "y")
+GUESSES = 20
+"""For a fragment with a slip in it, what is meant is guessed; a whole ``.config`` of another kernel has thousands of
+unknown symbols, and each guess looks at all that there are."""
 
 
 def explain(asked: Mapping[str, str], source: Path, config: Path, toolchain: Toolchain) -> dict[str, Unmet]:
@@ -63,13 +66,13 @@ def plainly(symbol: str, asked: str, source: Path) -> Unmet:
     return Unmet(symbol, asked, "n", f"this tree has no symbol {symbol}")
 
 
-def why(kconf: Any, name: str, asked: str) -> Unmet:
-    """What became of symbol ``name`` by kconfiglib's reading."""
+def why(kconf: Any, name: str, asked: str, *, guess: bool = True) -> Unmet:
+    """What became of symbol ``name`` by kconfiglib's reading; ``guess`` what was meant where there is none."""
     import kconfiglib
 
     symbol = kconf.syms.get(name)
     if symbol is None or not symbol.nodes:
-        known = [sym.name for sym in kconf.unique_defined_syms]
+        known = [sym.name for sym in kconf.unique_defined_syms] if guess else []
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"; is {close[0]} meant?" if close else ""
         return Unmet(name, asked, "n", f"this tree has no symbol {name}{hint}")
@@ -132,7 +135,9 @@ def main() -> None:
     request = json.load(sys.stdin)
     kconf = kconfiglib.Kconfig("Kconfig", warn=False, warn_to_stderr=False)
     kconf.load_config(request["config"])
-    answer = {name: dataclasses.asdict(why(kconf, name, asked)) for name, asked in request["asked"].items()}
+    asked = request["asked"]
+    guess = sum(1 for name in asked if name not in kconf.syms) <= GUESSES
+    answer = {name: dataclasses.asdict(why(kconf, name, value, guess=guess)) for name, value in asked.items()}
     json.dump(answer, sys.stdout)
 
 

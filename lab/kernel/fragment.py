@@ -28,9 +28,8 @@ LIMIT_BYTES = 4 << 20
 
 BASES = ("allnoconfig", "defconfig", "olddefconfig")
 BASE = re.compile(r"^# base: (\S+)\s*$", re.MULTILINE)
-ASKED = re.compile(
-    r"(?:CONFIG_(?P<set>\w+)=(?P<value>.*?)|# CONFIG_(?P<unset>\w+) is not set)\s*(?P<optional># where it exists)?\s*"
-)
+ASKED = re.compile(r"CONFIG_(?P<set>\w+)=(?P<value>.*)|# CONFIG_(?P<unset>\w+) is not set")
+OPTIONAL = "# where it exists"
 VALUE = re.compile(r'[ynm]|-?\d+|0[xX][0-9a-fA-F]+|"(?:[^"\\]|\\.)*"')
 REQUIRED = re.compile(r"(?:CONFIG_)?(?P<symbol>[A-Za-z0-9_]+)(?:=(?P<value>.+))?")
 WHOLE = re.compile(
@@ -94,6 +93,8 @@ def import_config(path: Path) -> Fragment:
 
     What scripts/kconfig wrote is a whole configuration (base ``olddefconfig``). Raises :class:`UserError`.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not a regular file", hint="write what it gives into a file first")
     try:
         with path.open("rb") as file:
             data = file.read(LIMIT_BYTES + 1)
@@ -211,12 +212,13 @@ def read_fragment(name: str, text: str, file: str) -> Fragment:
         where = place[1] if place else f"{file}:{number}"
         line = MARKED.sub("", marked).rstrip()
         plain.append(line)
-        found = ASKED.fullmatch(line.strip())
+        asks = line.strip()
+        found = ASKED.fullmatch(asks.removesuffix(OPTIONAL).rstrip())
         if found:
             symbol, value = found["set"] or found["unset"], found["value"] if found["set"] else "n"
             if not VALUE.fullmatch(value):
                 raise UserError(f"{where}: CONFIG_{symbol}: {value[:60]!r} is no y, n, m, number or quoted text")
-            asked[symbol] = Asked(symbol, value, where, bool(found["optional"]))
+            asked[symbol] = Asked(symbol, value, where, asks.endswith(OPTIONAL))
         elif line.strip() and not line.lstrip().startswith("#"):
             raise UserError(f"{where}: {line.strip()[:60]!r} is not CONFIG_NAME=value")
     plain_text = "".join(f"{line}\n" for line in plain)
