@@ -26,7 +26,7 @@ TEST = re.compile(
     r"\s*(?:#\s*(?P<directive>SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b\s*(?P<why>.*)|#.*)?$"
 )
 BAIL = re.compile(r"Bail out!\s*(?P<why>.*)$")
-NOTES = 200
+NOTES = 1000
 """More lines of a program's than this in front of one result are not kept."""
 
 

@@ -109,4 +109,4 @@ def test_no_console_breaks_the_reader(lines: list[bytes]) -> None:
 
 
 def test_notes_do_not_grow_without_bound() -> None:
-    assert len(read("x", (f"# {n}" for n in range(10_000)), 0).notes) == 200
+    assert len(read("x", (f"# {n}" for n in range(10_000)), 0).notes) == 1000

@@ -133,10 +133,10 @@ static bool spew(const char *path, const char *text)
 	return close(fd) == 0 && good;
 }
 
-/* A counter of /proc/vmstat, or -1 where it has none of that name. */
-static long vmstat(const char *name)
+/* A counter in the text of /proc/vmstat, or -1 where it has none of that name. */
+static long counter(const char *text, const char *name)
 {
-	const char *line = slurp("/proc/vmstat");
+	const char *line = text;
 	size_t size = strlen(name);
 
 	while (*line) {
@@ -148,6 +148,11 @@ static long vmstat(const char *name)
 		line++;
 	}
 	return -1;
+}
+
+static long vmstat(const char *name)
+{
+	return counter(slurp("/proc/vmstat"), name);
 }
 
 static char *sysctl_path(const char *name)
