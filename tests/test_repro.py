@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from lab.case import Case, Expect
+from lab.guest_tests import GuestTest
 from lab.line import Probe
 from lab.repro import conclude, expected, plan
 from lab.tree.types import Point
@@ -57,3 +58,15 @@ def test_a_case_that_names_no_first_bad_patch_expects_the_bug_at_the_end_alone()
 )
 def test_reproduced_means_the_bug_where_it_is_expected_and_not_at_the_base(words, reproduced, as_expected):
     assert conclusion(**words) == (reproduced, as_expected)
+
+
+def test_with_the_fix_each_test_program_must_not_fail():
+    probes = (Probe(Point(10, "fix", "", "", ""), Verdict("good", ""), 0.0, 0.0),)
+
+    def as_expected(*words):
+        tests = tuple(GuestTest("counters", "two-nodes", Verdict(word, "")) for word in words)
+        return conclude(SimpleNamespace(case=case()), probes, tests).as_expected
+
+    assert as_expected("good", "good")
+    assert not as_expected("good", "skip")
+    assert not as_expected("bad", "good")

@@ -76,7 +76,8 @@ def import_(
 def check(*, case: str, wishes: Wishes, as_json: bool) -> int:
     """Check every point of CASE: it applies, builds, boots as the case says, warns of nothing new, changes the kernel.
 
-    Exits 0 when every point is what the case says of it, else 1. New warnings are told and don't count.
+    Exits 0 when every point is what the case says of it, else 1. New warnings in the files that the patch touches are
+    told and don't count.
 
     \b
     lab series check early-policy

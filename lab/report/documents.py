@@ -168,6 +168,7 @@ def series_document(case: str, checked: tuple[Checked, ...]) -> Document:
             "builds": row.probe.kernel is not None,
             "as_expected": row.as_expected,
             "new_warnings": row.new_warnings,
+            "other_warnings": row.other_warnings,
             "image_changed": row.image_changed,
         }
         for row in checked

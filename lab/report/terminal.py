@@ -115,6 +115,11 @@ def show_checked(row: Checked) -> None:
     console.print(Padding(Text(harmless(row.probe.verdict.reason), style="dim"), (0, 0, 0, 11)))
     for warning in row.new_warnings:
         console.print(Padding(Text(f"new warning: {harmless(warning)}", style="yellow"), (0, 0, 0, 11)))
+    if row.other_warnings:
+        elsewhere = (
+            f"{len(row.other_warnings)} warning(s) in files that it does not touch, such as {row.other_warnings[0]}"
+        )
+        console.print(Padding(Text(harmless(elsewhere), style="dim"), (0, 0, 0, 11)))
 
 
 def show_crash(console: Console, probes: tuple[Probe, ...]) -> None:
