@@ -238,24 +238,37 @@ static int work(int number, double until)
 	return good ? 0 : 1;
 }
 
-/* Takes most of what is free, and more where there is swap, lets go, and starts over. */
+/* A number of /proc/meminfo, in KiB. */
+static long meminfo(const char *name)
+{
+	const char *text = strstr(slurp("/proc/meminfo"), name);
+
+	return text ? atol(text + strlen(name)) : 0;
+}
+
+/*
+ * Takes most of what is free, and more where there is swap until half of that is full, lets go, and starts over. Memory
+ * is to be short; it is not to run out.
+ */
 static int press(double until, bool swap)
 {
+	long room = meminfo("SwapTotal:") / 2;
+
 	run_anywhere();
 	spew("/proc/self/oom_score_adj", "1000"); /* if somebody has to go, let it be this one */
 	while (seconds(CLOCK_MONOTONIC) < until) {
-		size_t kib = 0, size;
-		const char *text = strstr(slurp("/proc/meminfo"), "MemFree:");
+		size_t kib = meminfo("MemFree:"), size;
 		char *start;
 
-		if (text)
-			kib = atol(text + 8);
 		size = (swap ? kib + 16 * KIB : kib / 2) * KIB & ~(PAGE - 1);
 		start = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (start == MAP_FAILED)
 			continue;
-		for (size_t at = 0; at < size && seconds(CLOCK_MONOTONIC) < until; at += PAGE)
+		for (size_t at = 0; at < size && seconds(CLOCK_MONOTONIC) < until; at += PAGE) {
+			if (swap && at % MIB == 0 && meminfo("SwapFree:") < room)
+				break;
 			start[at] = 1;
+		}
 		munmap(start, size);
 		usleep(200000);
 	}
@@ -299,6 +312,13 @@ int main(int count, char **words)
 	swap = swap_on();
 	note("%g seconds, %d workers of %d threads, %d nodes, %s", length, WORKERS, THREADS + 1, nodes(),
 	     swap ? "swap on a RAM disk" : "no swap (needs CONFIG_BLK_DEV_RAM)");
+	/*
+	 * The kernel's watchdogs mean seconds of a machine that runs. A guest can get a tenth of a core from its host, and its
+	 * clock runs on meanwhile: seen, a lock that took more than 120 s. A deadlock is for ever.
+	 */
+	spew("/proc/sys/kernel/hung_task_timeout_secs", "900");
+	spew("/proc/sys/kernel/watchdog_thresh", "60");
+	spew("/sys/module/rcutree/parameters/rcu_cpu_stall_timeout", "300");
 	spew("/sys/kernel/mm/transparent_hugepage/enabled", "always");
 	if (has_sysctl("balance_numa_scan_delay_ms")) {
 		set_sysctl("balance_numa_scan_delay_ms", 10);
