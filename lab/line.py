@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 from lab.errors import UserError
 from lab.paths import Paths, data_folder
 from lab.progress import Progress
-from lab.settings import Settings
-from lab.verdict import Verdict, judge_boot, judge_build
 
 if TYPE_CHECKING:
     from lab.case import Case
+    from lab.guest.ahead import Ahead
     from lab.guest.machine import Machine
     from lab.guest.programs import Program
     from lab.guest.types import Boot
     from lab.kernel.kconfig import Fragment
     from lab.kernel.types import BuildFailure, Compat, Kconfig, Kernel, Toolchain
+    from lab.settings import Settings
     from lab.tree.types import Point, Tree
+    from lab.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -233,8 +234,11 @@ def boot_target(
     on_console: Callable[[bytes], None] | None = None,
     programs: Sequence[Program] = (),
     program_seconds: float = 0.0,
+    *,
+    meanwhile: Callable[[], None] | None = None,
+    ahead: Ahead | None = None,
 ) -> Boot:
-    """One run of ``target``; ``on_console`` gets the console as it comes.
+    """One run of ``target``; the rest as for :func:`lab.guest.run.boot`.
 
     With ``programs`` the guest runs them, and has ``program_seconds`` more for that.
     """
@@ -259,6 +263,8 @@ def boot_target(
         on_console=on_console,
         vmlinux=target.vmlinux,
         programs=tuple(program.name for program in programs),
+        meanwhile=meanwhile,
+        ahead=ahead,
     )
     return replace(run, notes=(accel.note, *run.notes)) if accel.note else run
 
@@ -266,6 +272,7 @@ def boot_target(
 def probe(line: Line, index: int, setup: Setup) -> Probe:
     """Build and boot point ``index`` and judge it by what the case looks for."""
     from lab.kernel.types import BuildFailure
+    from lab.verdict import judge_boot, judge_build
 
     point = point_at(line, index)
     started = time.monotonic()

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.xdg import cache_folder, user_folder
+
 
 def data_folder(name: str) -> Path:
     """Folder ``name`` (``patches``, ``kconfigs`` or ``qemu``) of the project: at the top of a checkout, inside the
@@ -49,6 +51,11 @@ class Paths:
         return self.cache / "kconfigs"
 
     @property
+    def ahead(self) -> Path:
+        """Which QEMU a command line came to, to start it sooner the next time."""
+        return self.cache / "ahead"
+
+    @property
     def initramfs(self) -> Path:
         """Built initramfs images, by content key."""
         return self.cache / "initramfs"
@@ -88,16 +95,9 @@ def user_paths(environ: dict[str, str] | None = None) -> Paths:
     """The folders of this user, after the XDG base directory specification; ``LAB_CACHE``, ``LAB_DATA`` and
     ``LAB_CONFIG`` override them."""
     env = dict(os.environ) if environ is None else environ
-    home = Path(env.get("HOME") or Path.home())
-
-    def folder(override: str, xdg: str, default: str) -> Path:
-        if env.get(override):
-            return Path(env[override]).absolute()
-        root = Path(env[xdg]) if env.get(xdg, "").startswith("/") else home / default
-        return root / "kernel-boot-lab"
-
+    env = {**env, "HOME": env.get("HOME") or str(Path.home())}
     return Paths(
-        cache=folder("LAB_CACHE", "XDG_CACHE_HOME", ".cache"),
-        data=folder("LAB_DATA", "XDG_DATA_HOME", ".local/share"),
-        config=folder("LAB_CONFIG", "XDG_CONFIG_HOME", ".config"),
+        cache=Path(cache_folder(env)).absolute(),
+        data=Path(user_folder(env, "LAB_DATA", "XDG_DATA_HOME", ".local/share")).absolute(),
+        config=Path(user_folder(env, "LAB_CONFIG", "XDG_CONFIG_HOME", ".config")).absolute(),
     )

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from lab.errors import InfrastructureError
 
@@ -44,6 +44,22 @@ class ToolMissing(InfrastructureError):
 
 class DeadlinePassed(InfrastructureError):
     """A program or a lock took longer than it may."""
+
+
+class Process(Protocol):
+    """A child, as far as ending it needs to know one; :class:`subprocess.Popen` is one."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Its status, ``None`` while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its status, once it has one."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +165,7 @@ def guarded() -> Iterator[int]:
         yield shell.pid
 
 
-def end_group(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS, group: int = 0) -> None:
+def end_group(process: Process, grace: float = GRACE_SECONDS, group: int = 0) -> None:
     """End ``process`` and its ``group`` (0: the one it leads): SIGTERM, ``grace`` seconds, SIGKILL; then reap it."""
     if process.returncode is not None:
         return
@@ -164,7 +180,7 @@ def end_group(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS, gr
             break
     # The leader may be gone but is not reaped yet, so its id cannot belong to another group by now.
     kill_group(group or process.pid)
-    with contextlib.suppress(subprocess.TimeoutExpired):
+    with contextlib.suppress(subprocess.TimeoutExpired, TimeoutError):
         process.wait(timeout=1)
 
 
@@ -337,7 +353,7 @@ def feed(pipe: IO[bytes], pending: memoryview, chunks: Iterator[bytes], selector
     return memoryview(b"")
 
 
-def exited(process: subprocess.Popen[bytes]) -> bool:
+def exited(process: Process) -> bool:
     """Whether the process has ended, without reaping it."""
     try:
         return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

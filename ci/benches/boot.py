@@ -1,9 +1,14 @@
 """What the lab adds to a boot: `lab boot` against the bare QEMU command that it rendered.
 
-Both are run by turns on one kernel and one machine, and the medians compared. The bare command is not ended at the
-marker as the lab's guest is, but powers itself off; so there are two ratios. `ratio` is wall time to wall time,
-exec to exit. `ratio_to_marker` and `added_seconds` take the bare command's time only up to its marker, which is all
-that the lab has to wait for, and so are what the lab adds, Python's start and end included.
+Both are run by turns on one kernel and one machine. `ratio` is wall time to wall time, exec to exit, and
+`added_to_exit_seconds` their difference. But the bare command is not ended at the marker, as the lab's guest is: it
+goes on to power itself off. So `ratio_to_marker` and `added_seconds` take its time only up to its marker, which is all
+that the lab has to wait for, and so are all that the lab adds, Python's start and end included. These are medians (of
+the differences run by run); `_min` is the least of the runs less the least of the runs, which tells more where the
+machine has other work to do.
+
+The lab notes which QEMU a command line came to, and starts that one at once the next time (lab/guest/ahead.py).
+`first_seconds` and `first_added_seconds` are of a command line that was never run before.
 """
 
 from __future__ import annotations
@@ -53,31 +58,50 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     lab += ["--machine", arguments.machine, "--accel", "tcg", "--json"]
     _, warm = run_lab(lab)  # the first run builds the initramfs and fills the page cache
     bare = [str(word) for word in warm["argv"]]
-    ours, theirs = [], []
+    ours, theirs, first = [], [], []
     for _ in range(arguments.repeat):
         ours.append(run_lab(lab)[0])
         theirs.append(run_bare(bare))
-    return compare(ours, theirs) | {"repeat": arguments.repeat, "kernel": str(kernel), "machine": arguments.machine}
+        first.append(run_lab([*lab, "--timeout", f"60.{time.time_ns()}"])[0])
+    return compare(ours, theirs, first) | {
+        "repeat": arguments.repeat,
+        "kernel": str(kernel),
+        "machine": arguments.machine,
+    }
 
 
-def compare(ours: list[Times], theirs: list[Times]) -> dict[str, Any]:
-    """The medians and what follows from them. Pure."""
+def compare(ours: list[Times], theirs: list[Times], first: list[Times]) -> dict[str, Any]:
+    """The medians and least times, and what follows from them. Pure."""
 
     def middle(runs: list[Times], what: str) -> float:
         return statistics.median(getattr(run, what) for run in runs)
 
+    def least(runs: list[Times], what: str) -> float:
+        return min(getattr(run, what) for run in runs)
+
     lab, bare = middle(ours, "end"), middle(theirs, "end")
     to_marker = middle(theirs, "marker")
+    pairs = list(zip(ours, theirs, strict=True))
     return {
         "ratio": lab / bare,
         "ratio_to_marker": lab / to_marker,
-        "added_seconds": statistics.median(a.end - b.marker for a, b in zip(ours, theirs, strict=True)),
+        "added_seconds": statistics.median(a.end - b.marker for a, b in pairs),
+        "added_seconds_min": least(ours, "end") - least(theirs, "marker"),
+        "added_to_exit_seconds": statistics.median(a.end - b.end for a, b in pairs),
+        "added_to_exit_seconds_min": least(ours, "end") - least(theirs, "end"),
+        "first_added_seconds": statistics.median(a.end - b.marker for a, b in zip(first, theirs, strict=True)),
+        "first_added_seconds_min": least(first, "end") - least(theirs, "marker"),
         "lab_seconds": lab,
+        "lab_seconds_min": least(ours, "end"),
+        "first_seconds": middle(first, "end"),
         "bare_seconds": bare,
+        "bare_seconds_min": least(theirs, "end"),
         "first_byte_seconds": middle(ours, "first_byte"),
         "marker_seconds": middle(ours, "marker"),
+        "marker_seconds_min": least(ours, "marker"),
         "bare_first_byte_seconds": middle(theirs, "first_byte"),
         "bare_marker_seconds": to_marker,
+        "bare_marker_seconds_min": least(theirs, "marker"),
     }
 
 

@@ -12,6 +12,7 @@ from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_
 
 if TYPE_CHECKING:
     from lab.case import Case
+    from lab.guest.ahead import Ahead
     from lab.guest.programs import Program
     from lab.kernel.types import BuildFailure
     from lab.line import Setup, Target
@@ -77,19 +78,29 @@ def boot(
     if shell and wanted:
         raise click.UsageError("--shell and --program exclude each other")
     from lab.line import Target, boot_target
-    from lab.verdict import judge_boot
 
+    ahead: Ahead | None = click.get_current_context().obj
     with working(wishes, quiet=as_json or live or shell) as setup:
         programs = read_wishes(wanted, setup)
         if kernel:
-            target: Target | BuildFailure = of_image(kernel, wishes.machine, append)
+            target: Target | BuildFailure = of_image(kernel, wishes.machine, append, ahead)
         else:
             target = of_case(chosen_case(str(case), wishes), setup, at=at, with_fix=with_fix, append=append)
         if not isinstance(target, Target):
             return tell_failure(target, as_json=as_json)
         if shell:
             return enter_shell(target, setup)
-        run = boot_target(target, setup, write_console if live else None, programs, program_timeout)
+        run = boot_target(
+            target,
+            setup,
+            write_console if live else None,
+            programs,
+            program_timeout,
+            meanwhile=import_documents if as_json else import_terminal,
+            ahead=ahead if kernel else None,
+        )
+    from lab.verdict import judge_boot
+
     verdict = judge_boot(run)
     if as_json:
         from lab.report.documents import boot_document
@@ -111,13 +122,28 @@ def read_wishes(wanted: tuple[str, ...], setup: Setup) -> tuple[Program, ...]:
     return tuple(read_wish(text, setup.paths) for text in wanted)
 
 
-def of_image(image: Path, machine: str | None, append: str) -> Target:
+def import_documents() -> None:
+    """What a result is written with, imported while the guest runs."""
+    import lab.report.documents
+    import lab.verdict  # noqa: F401
+
+
+def import_terminal() -> None:
+    """What a result is shown with, imported while the guest runs."""
+    import lab.report.terminal
+    import lab.verdict  # noqa: F401
+
+
+def of_image(image: Path, machine: str | None, append: str, ahead: Ahead | None) -> Target:
     """Any image of the user's, on the machine that was named or the default one."""
-    from lab.guest.machine import load_machine
+    from lab.guest.machine import find_machine, load_machine
     from lab.line import Target
     from lab.paths import data_folder
 
-    return Target(image, load_machine(machine or DEFAULT_MACHINE, data_folder("qemu")), append)
+    name, folder = machine or DEFAULT_MACHINE, data_folder("qemu")
+    if ahead:
+        ahead.files.append(str(find_machine(name, folder).absolute()))
+    return Target(image, load_machine(name, folder), append)
 
 
 def of_case(case: Case, setup: Setup, *, at: int | None, with_fix: bool, append: str) -> Target | BuildFailure:

@@ -142,7 +142,7 @@ def why_closed(device: Path) -> str:
 
 def identity(qemu: str, device: Path) -> str:
     """Changes whenever QEMU, the host's kernel or the device does, and with it perhaps the answer."""
-    from lab.guest.command import QEMU
+    from lab.guest.ahead import QEMU
 
     program = shutil.which(qemu or QEMU)
     host = os.uname()

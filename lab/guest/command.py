@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from lab.errors import UserError
+from lab.guest.ahead import QEMU
 from lab.guest.machine import Machine
 
 T = TypeVar("T")
 
 TOKENS = ("qemu", "image", "initrd", "append", "qmp")
 TOKEN = re.compile(f"@({'|'.join(TOKENS)})@")
-QEMU = "qemu-system-x86_64"
 TEMPLATE = "command.j2"
 BASE_APPEND = "console=ttyS0,115200 earlyprintk=ttyS0,115200 panic=-1 no_timer_check"
 """Without ``earlyprintk`` an early crash prints nothing, without ``panic=-1`` a dead guest burns a core for ever.

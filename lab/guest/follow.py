@@ -107,6 +107,7 @@ class Run:
         self.wait_for_exit = wait_for_exit
         self.scanner: Scanner
         self.client = QMPClient("guest")
+        self.client.negotiate = False  # that and "cont" are in the socket since before QEMU was started
         self.changed = asyncio.Event()
         self.failure: BaseException | None = None
         self.errors = bytearray()
@@ -189,13 +190,12 @@ class Run:
         )
 
     async def connect(self) -> None:
-        """Connect to the monitor and let the guest go; a QEMU that does not come so far ends by itself."""
+        """Connect to the monitor, which lets the guest go; a QEMU that does not come so far ends by itself."""
         listener = EventListener(names=EVENTS)
         self.client.register_listener(listener)
         self.events = asyncio.create_task(self.listen(listener))
         try:
             await asyncio.wait_for(self.client.connect(self.guest.qmp), CONNECT_SECONDS)
-            await asyncio.wait_for(self.client.execute("cont"), CONNECT_SECONDS)
         except GONE:
             try:
                 await asyncio.wait_for(self.wait_exit(), ASK_SECONDS)
@@ -254,8 +254,8 @@ class Run:
         return ""
 
     async def end(self, stuck: bool) -> None:
-        """End QEMU: by its monitor, or with a signal where that does not work."""
-        if not self.exited and not stuck:
+        """End QEMU with a signal, there is nothing of it to be saved; by its monitor where its trace is to be whole."""
+        if self.guest.trace >= 0 and not self.exited and not stuck:
             with contextlib.suppress(*GONE):
                 await asyncio.wait_for(self.client.execute("quit"), ASK_SECONDS)
                 await asyncio.wait_for(self.wait_exit(), ASK_SECONDS)

@@ -16,17 +16,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.errors import InfrastructureError
-from lab.process import ToolMissing, die_with_parent, end_group
+from lab.guest.ahead import CONSOLE_BUFFER_BYTES, GO, Ahead
+from lab.process import Process, ToolMissing, die_with_parent, end_group
 
 QEMU_HINT = "sudo apt-get install --no-install-recommends qemu-system-x86"
-CONSOLE_BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Wires:
-    """QEMU's ends: what its arguments have to name. ``trace`` is -1 where nothing is traced."""
+    """QEMU's ends: what its arguments have to name. ``qmp`` is the socket's number or stands for it; ``trace`` is -1
+    where nothing is traced."""
 
-    qmp: int
+    qmp: int | str
     trace: int
 
 
@@ -34,7 +35,7 @@ class Wires:
 class Guest:
     """A QEMU that was started, and the lab's ends of its wires; ``started`` as of :func:`time.monotonic`."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     console: int
     qmp: socket.socket
     errors: int
@@ -43,19 +44,31 @@ class Guest:
 
 
 @contextlib.contextmanager
-def started(arguments: Callable[[Wires], Sequence[str]], *, traced: bool = False) -> Iterator[Guest]:
+def started(
+    arguments: Callable[[Wires], list[str]], *, traced: bool = False, ahead: Ahead | None = None
+) -> Iterator[Guest]:
     """QEMU with what ``arguments`` makes of its wires; it is gone when this is left, however that happens.
 
-    Raises :class:`ToolMissing` where there is no QEMU, with the command that installs it.
+    QEMU starts its guest stopped, and what lets it go is in its monitor's socket. The QEMU of ``ahead`` is taken where
+    it has the same arguments. Raises :class:`ToolMissing` where there is no QEMU, with the command that installs it.
     """
     import time
 
     with contextlib.ExitStack() as ours:
+        early = ahead.take(lambda fd: arguments(Wires(fd, -1))) if ahead else None
+        if early:
+            ours.callback(os.close, early.console)
+            ours.callback(os.close, early.errors)
+            qmp = ours.enter_context(socket.socket(fileno=early.qmp.detach()))
+            ours.callback(end_group, early.process, 0.0)
+            yield Guest(early.process, early.console, qmp, early.errors, -1, early.started)
+            return
         with contextlib.ExitStack() as theirs:
             console, console_end = pipe(ours, theirs)
             with contextlib.suppress(OSError):  # above the user's limit: 64 KiB do as well
                 fcntl.fcntl(console, fcntl.F_SETPIPE_SZ, CONSOLE_BUFFER_BYTES)
             qmp, qmp_end = pair(ours, theirs)
+            qmp.send(GO)
             errors, errors_end = pipe(ours, theirs)
             trace, trace_end = pipe(ours, theirs) if traced else (-1, -1)
             argv = list(arguments(Wires(qmp_end.fileno(), trace_end)))

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.console.types import Report
 from lab.errors import InfrastructureError
+from lab.guest.ahead import FD, QEMU, Ahead
 from lab.guest.command import TEMPLATE, kernel_command_line, render
 from lab.guest.image import check_image
 from lab.guest.machine import Machine, available_memory, check_host_memory
 from lab.guest.qemu import Wires, started
-from lab.guest.types import Boot, Outcome
 from lab.paths import Paths, data_folder
 
 if TYPE_CHECKING:
     from lab.console.ktap import Tap
+    from lab.console.types import Report
     from lab.guest.follow import Seen
+    from lab.guest.types import Boot, Outcome
 
 KVM_TROUBLE = re.compile(
     r"KVM internal error|failed to initialize kvm|kvm run failed|kvm_\w+|MSR 0x|KVM kernel module", re.I
@@ -64,6 +65,7 @@ def boot(
     qemu: str = "",
     explain: bool = True,
     meanwhile: Callable[[], None] | None = None,
+    ahead: Ahead | None = None,
 ) -> Boot:
     """Boot ``image`` on ``machine`` and watch it until the verdict is sure, at most ``deadline`` seconds.
 
@@ -76,7 +78,7 @@ def boot(
     marker but ends by itself, after its ``/lab/run``; so it does where that runs the ``programs`` of these names, whose
     results are then in the boot's. ``qemu`` is another QEMU than the one on PATH. A guest that
     died without a word is started again and traced, unless ``explain`` is false. ``meanwhile`` is called once the
-    guest runs: a place to import what the result will be shown with.
+    guest runs: a place to import what the result will be shown with. ``ahead`` may have started that QEMU already.
 
     Console, arguments and result are in the boot's folder before this returns. Whatever the kernel does is a result;
     raised are :class:`UserError` (not a kernel, a machine that cannot be) and :class:`InfrastructureError` (no QEMU,
@@ -101,7 +103,7 @@ def boot(
     )
     folder = make_folder(paths)
     try:
-        seen = run(ask, folder / "console.log", on_console, meanwhile)
+        seen = run(ask, folder / "console.log", on_console, meanwhile, ahead)
     except KeyboardInterrupt:
         save(interrupted(ask, folder))
         raise
@@ -115,7 +117,11 @@ def boot(
 
 
 def run(
-    ask: Ask, console: Path, on_console: Callable[[bytes], None] | None, meanwhile: Callable[[], None] | None
+    ask: Ask,
+    console: Path,
+    on_console: Callable[[bytes], None] | None,
+    meanwhile: Callable[[], None] | None,
+    ahead: Ahead | None,
 ) -> Seen:
     """Start QEMU for ``ask``, follow it, end it."""
 
@@ -125,12 +131,14 @@ def run(
         import lab.files  # noqa: F401
 
         arguments(ask)  # and keep it
+        if ahead:
+            remember(ask, ahead)
         if meanwhile:
             meanwhile()
 
     log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        with started(lambda wires: arguments(ask, wires)) as guest:
+        with started(lambda wires: arguments(ask, wires), ahead=ahead) as guest:
             from lab.guest.follow import follow
 
             return follow(
@@ -145,10 +153,19 @@ def run(
         os.close(log)
 
 
+def remember(ask: Ask, ahead: Ahead) -> None:
+    """Have the next QEMU of this command line started ahead, unless it would take the host's memory at once."""
+    import shutil
+
+    if any(node.prealloc for node in ask.machine.nodes):
+        return
+    qemu = shutil.which(ask.qemu or QEMU) or ""
+    files = (qemu, str(ask.image.absolute()), str(ask.initramfs or ""), str(ask.template))
+    ahead.remember(arguments(ask, Wires(FD, -1)), files)
+
+
 def arguments(ask: Ask, wires: Wires | None = None, trace: tuple[str, ...] = ()) -> list[str]:
     """QEMU's arguments: with ``wires`` as the lab runs it, with a monitor and stopped; without as a person would."""
-    from lab.guest.command import QEMU
-
     return render(
         ask.machine,
         image=ask.image,
@@ -176,6 +193,7 @@ def make_folder(paths: Paths) -> Path:
 def conclude(ask: Ask, seen: Seen, folder: Path) -> Boot:
     """What was seen, as a result."""
     from lab.guest.follow import LOG_BYTES
+    from lab.guest.types import Boot
 
     report = seen.scanner.close()
     outcome = corrected(seen, ask.accel)
@@ -266,6 +284,9 @@ def is_silent(result: Boot) -> bool:
 
 def interrupted(ask: Ask, folder: Path) -> Boot:
     """What is kept of a run that Ctrl-C ended."""
+    from lab.console.types import Report
+    from lab.guest.types import Boot
+
     return Boot(
         outcome="interrupted",
         detail="the run was ended from outside",

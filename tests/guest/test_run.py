@@ -188,7 +188,7 @@ def say(message):
     monitor.sendall(json.dumps(message).encode() + b"\\n")
 say({"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": ""}, "capabilities": []}})
 threading.Thread(target=flood, daemon=True).start()
-while request := monitor.recv(65536):
+for request in monitor.makefile():
     say({"return": {}, "id": json.loads(request).get("id")})
 ' "$@"
 """
