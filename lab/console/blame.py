@@ -18,6 +18,7 @@ def _names(family: str) -> re.Pattern[str]:
     tables: dict[str, Sequence[str]] = {
         "bare": bare,
         "helper": helpers.HELPERS,
+        "locker": helpers.HELPERS + helpers.LOCKERS,
         "waiter": helpers.HELPERS + helpers.WAITERS + helpers.WAITING_FOR,
         "sleeper": helpers.HELPERS + helpers.WAITERS,
         "spinner": helpers.SPINNERS,

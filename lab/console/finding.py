@@ -106,27 +106,19 @@ def _entry(stack: Sequence[Frame]) -> int:
     return 1 + next((at for at, frame in enumerate(stack) if compiled(_ENTRY).fullmatch(frame.function)), -1)
 
 
-_SECOND = (
-    r"already holding|which lock already depends|lock is already held|^other info|and this task is already"
-    r"|but this lock took"
-)
-
-
 def _found(rule: Rule, lines: Sequence[Numbered]) -> str:
-    """The function that the rule's own patterns name, unless it only carries the blow: then the trace tells."""
+    """The first function that the rule's own patterns name and that does not only carry the blow: where a helper takes
+    the lock, that is who holds the other."""
     for pattern in rule.find:
         search = compiled(pattern).search
         for line in lines[1:]:
             text = line.text
-            if compiled(_SECOND).search(text):
-                break
-            if text.rstrip().endswith("[inline]"):
+            if "[inline]" in text:
                 continue
             if (" at" in text or "+0x" in text or "function" in text or "caller" in text) and (found := search(text)):
                 name = plain(found["func"])
-                if is_helper(name):
-                    return ""
-                return name
+                if not is_helper(name, "locker"):
+                    return name
     return ""
 
 
@@ -170,7 +162,7 @@ def steady(text: str) -> str:
     """Free text for a title: nothing in it that changes from run to run."""
     for pattern, word in _VARIABLE:
         text = compiled(pattern).sub(word, text[:200])
-    return text.strip(" .,:;-")
+    return compiled(r"[\s,:;-]+$|\s*\.\.\.$").sub("", text.strip())
 
 
 def build(report: Open, time: float | None = None) -> Finding:
@@ -178,7 +170,7 @@ def build(report: Open, time: float | None = None) -> Finding:
     rule, lines = report.rule, unwrapped(report.lines)
     header, known = _header_of(report, lines)
     parsed = parse(lines)
-    chain = chain_of(rule, known, parsed, inline=header.endswith("[inline]"))
+    chain = chain_of(rule, known, parsed, inline="[inline]" in header)
     title, word, kind, groups, over = _refined(rule, known, lines)
     function = function_of(rule, parsed, lines, chain, over)
     if rule.role == "after":
@@ -260,7 +252,7 @@ def _header_of(report: Open, lines: Sequence[Numbered]) -> tuple[str, dict[str, 
             break
         text = line.text.rstrip()
         groups = {**groups, **{key: value for key, value in found.groupdict().items() if value}}
-        if not text.endswith("[inline]"):
+        if "[inline]" not in text:
             break
     return text, groups
 

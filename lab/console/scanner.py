@@ -388,7 +388,7 @@ class Scanner:
 
 def _goes_on(read: list[Numbered]) -> bool:
     """Whether a header like the one that was just read is the same report's, which names a function inlined first."""
-    return len(read) < 4 or any(line.text.rstrip().endswith("[inline]") for line in read[-2:])
+    return len(read) < 4 or any("[inline]" in line.text for line in read[-2:])
 
 
 def _explained(found: Finding) -> Finding:

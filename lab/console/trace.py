@@ -145,7 +145,7 @@ def _made(found: re.Match[str], sure: bool, text: str) -> Frame:
         found["file"] or "",
         int((found["line"] or "0")[:9]),
         _address_in(text),
-        text.rstrip().endswith("[inline]"),
+        "[inline]" in text,
     )
 
 

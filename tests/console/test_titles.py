@@ -536,7 +536,7 @@ Call Trace:
         "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b\n",
     ),
     "no root": (
-        "kernel panic: VFS: Unable to mount root fs",
+        "kernel panic: VFS: Unable to mount root fs on unknown-block(NUM,NUM)",
         "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n",
     ),
     "free text panic": (

@@ -39,12 +39,12 @@ CARRIERS = (
     r"_*refcount_\w+|(?:arch_|raw_|instrumented_)?_*atomic(?:64|_long)?_(?:read|set|inc|dec|add|sub|fetch|cmpxchg|xchg|try|or|and|andnot|long)\w*|kref_\w+",
     r"_*(?:list|hlist|hlist_bl|hlist_nulls|plist|llist)_(?:add|del|move|splice|cut|empty)\w*|__list_\w+",
     r"_*debug_(?:print_object|check_no_obj_freed|object\w+|objects?_\w+|locks_off)|__debug_\w+|debug_(?:mutex|rt_mutex|spin_lock|write_lock|read_lock)\w*|lookup_object",
-    r"_*mem(?:cpy|set|move|cmp|chr|scan|zero|dup|chr_inv|set16|set32|set64|set_p)(?:_\w+)?|bcmp",
+    r"_*mem(?:cpy|set|move|cmp|chr|scan|zero|dup|chr_inv|set16|set32|set64|set_p)(?:_\w+)?",
     r"_*str(?:n?cpy|n?cmp|n?len|n?cat|n?case(?:cmp)?|r?chr|chrnul|lcpy|lcat|s?cpy|scpy|n?str|sep|p?brk|c?spn|dup|ndup|replace|im|nchr|npbrk|cspn|spn)(?:_\w+)?|sized_strscpy\w*",
     r"vs?n?printf|v?s[cn]*printf|kv?asprintf\w*|format_decode|number|pointer|string(?:_nocheck)?|symbol_string|seq_printf|bstr_printf|vbin_printf",
-    r"_*(?:arch_|raw_|inline_)?copy_(?:from|to|in|mc)_(?:user|kernel|inatomic|nofault)(?!_?(?:bvec|pages))\w*(?<!iter)|copy_(?:from|to)_sockptr\w*|copy_user_\w+|_*copy_user\w*|_*get_user\w*|_*put_user\w*|_*clear_user\w*|rep_(?:movs|stos)\w*",
+    r"_*(?:arch_|raw_|inline_)?copy_(?:from|to|in|mc)_(?:user|kernel|inatomic|nofault)(?!_?(?:bvec|pages))\w*(?<!iter)|copy_(?:from|to)_sockptr\w*|copy_user_\w+|_*copy_user\w*|_*get_user\w*|_*put_user\w*|_*clear_user|rep_(?:movs|stos)\w*",
     r"csum_partial\w*|check_heap_object|_*check_object_size|__check_heap_object|check_copy_size|check_stack_object|copy_page|clear_page(?:_\w+)?|_*(?:test|set|clear|change)_(?:and_(?:set|clear|change)_)?bit\w*",
-    r"_*find_(?:next|first|last)_\w*bit\w*|_*bitmap_(?:zero|fill|set|clear|copy|and|or|xor|andnot|weight|empty|full|equal|subset|intersects|parse\w*|print\w*|alloc\w*|zalloc\w*|free|find_\w+|shift\w*|pos\w*|ord\w*|release\w*|allocate\w*)(?:_area)?\w*|native_(?:read|write)_\w+|_*(?:read|write)(?:b|w|l|q)|_*fentry__|ftrace_(?:call|caller|regs_call\w*|stub)|mcount\w*",
+    r"find_(?:next|first|last)_\w*bit\w*|_*bitmap_(?:zero|fill|set|clear|copy|and|or|xor|andnot|weight|empty|full|equal|subset|intersects|parse\w*|print\w*|alloc\w*|zalloc\w*|free|find_\w+|shift\w*|pos\w*|ord\w*|release\w*|allocate\w*)(?:_area)?\w*|native_(?:read|write)_\w+|_*(?:read|write)(?:b|w|l|q)|_*fentry__|ftrace_(?:call|caller|regs_call\w*|stub)|mcount\w*",
     r"__x86_indirect_thunk_\w+|__x86_return_thunk|__sys(?:call)?_ret\w*|arch_local_\w+|trace_hardirqs_\w+|_*lock_acquire_wrapper",
 )
 
@@ -58,12 +58,12 @@ ALLOCATORS = (
 
 # They end, cancel, queue, wake and wait for what somebody else began.
 ERRANDS = (
-    r"_*queue_(?:delayed_|rcu_)?work(?:_on|_node)?|_*queue_delayed_work\w*|mod_delayed_work\w*|_*flush_work|start_flush_work|flush_workqueue|destroy_workqueue|drain_workqueue|_*cancel_work_(?:timer|sync)|cancel_delayed_work_sync|try_to_grab_pending|work_grab_pending|schedule_(?:delayed_)?work(?:_on)?",
+    r"_*queue_(?:delayed_|rcu_)?work(?:_on|_node)?|_*queue_delayed_work\w*|_*flush_work|start_flush_work|flush_workqueue|destroy_workqueue|drain_workqueue|_*cancel_work_(?:timer|sync)|cancel_delayed_work_sync|try_to_grab_pending|work_grab_pending|schedule_(?:delayed_)?work(?:_on)?",
     r"kthread_(?:stop|stop_put|unpark|flush_work|flush_worker|destroy_worker)|_*wake_up(?:_common|_locked|_sync|_interruptible|_process|_state|_bit|_all|_nr|_poll|_pollfree)?\w*(?<!new_task)|complete(?:_all|_with_flags|_on_current_cpu)?|swake_up_\w+|ttwu_\w+|default_wake_function|autoremove_wake_function|woken_wake_function",
     r"_*(?:try_to_)?del_timer\w*|timer_shutdown\w*|lock_timer_base|detach_if_pending|mod_timer|add_timer\w*|timer_is_static_object|hrtimer_(?:cancel|try_to_cancel|start_range_ns|active)|lookup_object|assert_init_not_present",
-    r"kobject_(?:put|get|del|cleanup|release|uevent|uevent_env|delete)|add_uevent_var|kset_(?:put|unregister)|put_device|get_device|device_(?:release|unregister)|_*kfree_skb\w*|consume_skb|_*dev_kfree_skb\w*|kmalloc_reserve|sysfs_remove_\w+|_*device_add_disk|media_device_unregister\w*|hwrng_unregister",
-    r"usb_(?:submit_urb|control_msg\w*|bulk_msg|interrupt_msg|kill_urb|start_wait_urb|alloc_urb|alloc_coherent|hcd_submit_urb)|hcd_buffer_alloc|_dev_(?:info|err|warn|notice|crit|printk)|dev_(?:vprintk_emit|printk_emit)|__dev_printk|warn_bogus_irq_restore|rb_(?:insert_color\w*|erase\w*|link_node|next|first|last|prev)|__rb_\w+",
-    r"read_word_at_a_time|ip[46]?_(?:addr_)?string\w*|ip6_compressed_string|ip6_addr_string_sa|ref_tracker_\w+|\w*drop_nlink|find_lock_entries|get_random_bytes\w*|_*alloc_(?:frozen_)?pages\w*|_*get_free_pages\w*|get_zeroed_page\w*|prepare_alloc_pages|_*folio_alloc\w*|kmalloc_order\w*|_*kmalloc_large\w*|fs_reclaim_\w+|__fs_reclaim_\w+|nla_strcmp|truncate_inode_pages_range|iput|ieee80211_queue_(?:delayed_)?work|crc16|crc32\w*|sock_i_ino|_*copy_(?:to|from)_iter\w*|copyout|copyin|poison_slab_object|unpoison_slab_object|_*submit_bio_wait|unregister_netdevice_queue|unregister_netdevice_many\w*|rollback_registered\w*|unregister_netdev",
+    r"kobject_(?:put|del|cleanup|release|uevent|uevent_env|delete)|add_uevent_var|kset_(?:put|unregister)|put_device|get_device|device_(?:release|unregister)|_*kfree_skb\w*|consume_skb|_*dev_kfree_skb\w*|kmalloc_reserve|sysfs_remove_\w+|_*device_add_disk|media_device_unregister\w*|hwrng_unregister",
+    r"usb_(?:submit_urb|control_msg\w*|bulk_msg|interrupt_msg|kill_urb|start_wait_urb|alloc_urb|alloc_coherent|hcd_submit_urb)|hcd_buffer_alloc|_dev_(?:info|err|warn|notice|crit|printk)|dev_(?:vprintk_emit|printk_emit)|__dev_printk|warn_bogus_irq_restore|rb_(?:insert_color\w*|link_node|next|first|last|prev)|__rb_\w+",
+    r"read_word_at_a_time|ip[46]?_(?:addr_)?string\w*|ip6_compressed_string|ip6_addr_string_sa|ref_tracker_\w+|\w*drop_nlink|find_lock_entries|get_random_bytes\w*|_*alloc_(?:frozen_)?pages?(?:_\w+)?|_*get_free_pages\w*|get_zeroed_page\w*|prepare_alloc_pages|_*folio_alloc\w*|kmalloc_order\w*|_*kmalloc_large\w*|fs_reclaim_\w+|__fs_reclaim_\w+|nla_strcmp|truncate_inode_pages_range|iput|ieee80211_queue_(?:delayed_)?work|crc16|crc32\w*|aes_(?:en|de)crypt|perf_trace_\w+|trace_event_\w+|__traceiter_\w+|__bpf_trace_\w+|_*btrfs_printk|audit_log_\w*string\w*|(?:\w+_)?(?:assertfail|assfail)|copy_(?:page|folio)_from_iter_atomic|_*ns_ref_\w+|page_counter_cancel|blk_mq_unfreeze_queue\w*|device_destroy|rb_first_postorder|rb_next_postorder|sock_i_ino|_*copy_(?:to|from)_iter\w*|copyout|copyin|poison_slab_object|unpoison_slab_object|_*submit_bio_wait|unregister_netdevice_queue|unregister_netdevice_many\w*|rollback_registered\w*|unregister_netdev",
 )
 
 # They lock, and they watch locks.
@@ -79,9 +79,14 @@ WAITERS = (
     r"_*schedule\w*|context_switch|__switch_to\w*|\w*preempt_schedule\w*|__sched_text_start|io_schedule\w*|_*wait_(?:for_common|for_completion|on_bit|on_page_bit|on_buffer|event|woken|for_stable_page)\w*|do_wait_(?:for_common|intr)\w*|_*wait_for_common\w*|bit_wait\w*|out_of_line_wait_\w+|wait_on_bit\w*|_*folio_(?:wait|lock)\w*|_*lock_page\w*|wait_on_page\w*|_*lock_buffer|__wait_rcu_gp|prepare_to_wait\w*|rtnl_lock\w*|rtnl_net_\w*lock\w*|m?sleep\w*|[uns]sleep\w*|fsleep|_*cond_resched\w*|freezer_\w+|_*refrigerator",
 )
 
+# They take a lock for another, and lockdep names them.
+LOCKERS = (
+    r"cpus_(?:read|write)_lock|mmap_\w*lock\w*|_*btrfs_tree_(?:read_)?lock\w*|btrfs_read_lock_root_node|_*lock_task_sighand|might_alloc|_*set_page_owner|stack_depot_save\w*|radix_tree_node_alloc|alloc_inode|alloc_vmap_area|__get_vm_area_node",
+)
+
 # They wait for a subsystem, and say nothing of who made them.
 WAITING_FOR = (
-    r"kthread_park|_*flush_workqueue|flush_delayed_work|blk_(?:mq_)?(?:freeze_queue|mq_freeze_queue)\w*|device_lock|_*device_driver_(?:lock|attach)|console_lock|percpu_rwsem_wait|super_lock|sb_wait_write|nfnl_lock|genl_lock|_*filemap_get_folio\w*|pagecache_get_page|do_read_cache_(?:page|folio)|read_cache_(?:page|folio)|truncate_inode_pages_range|wb_wait_for_completion|_*wait_on_freeing_inode|wait_for_device_probe|usb_(?:control_msg|bulk_msg|start_wait_urb|kill_urb)\w*|_*synchronize_\w*rcu\w*|i2c_del_adapter|_*lock_sock\w*|lock_sock_nested|io_wq_exit_workers|device_shutdown|kernel_restart_prepare|mb_cache_entry_wait_unused|\w+_wait_for_firmware_load|_*filemap_fdatawait\w*|get_device_parent",
+    r"kthread_park|_*flush_workqueue|flush_delayed_work|blk_(?:mq_)?(?:freeze_queue|mq_freeze_queue)\w*|device_lock|_*device_driver_(?:lock|attach)|console_lock|percpu_rwsem_wait|super_lock|sb_wait_write|nfnl_lock|genl_lock|_*filemap_get_folio\w*|pagecache_get_page|do_read_cache_(?:page|folio)|read_cache_(?:page|folio)|truncate_inode_pages_range|wb_wait_for_completion|_*wait_on_freeing_inode|wait_for_device_probe|usb_(?:control_msg|bulk_msg|start_wait_urb|kill_urb)\w*|_*synchronize_\w*rcu\w*|i2c_del_adapter|_*lock_sock\w*|lock_sock_nested|io_wq_exit_workers|device_shutdown|kernel_restart_prepare|mb_cache_entry_wait_unused|\w+_wait_for_firmware_load|_*filemap_fdatawait\w*|get_device_parent|xfs_buf_lock|xlog_wait\w*|wait_extent_bit|btrfs_inode_lock|cgroup_lock_and_drain_offline|wait_for_key_construction|mmap_\w*lock\w*|nfsd_shutdown_threads",
 )
 
 # What stands between an interrupt and the work that it came upon, or keeps a kernel going without meaning anything.

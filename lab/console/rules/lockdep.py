@@ -130,10 +130,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="lock-key",
         kind="lockdep",
-        needles=("BUG: key ", "BUG: looking up invalid subclass"),
-        pattern=r"BUG: (?:key \S+ (?:not in \.data|has not been registered)!|looking up invalid subclass)",
-        title="BUG: bad lock key in {func}",
-        example="BUG: key ffff88806b8e5c48 has not been registered!",
+        needles=("BUG: looking up invalid subclass",),
+        pattern=r"BUG: looking up invalid subclass",
+        title="BUG: looking up invalid subclass in {func}",
+        example="BUG: looking up invalid subclass: 8",
         blame="frames",
     ),
 )

@@ -44,7 +44,11 @@ RULES: tuple[Rule, ...] = (
                 over=r"_*schedule\w*|preempt_schedule\w*|schedule_debug",
             ),
             Refine(r"Attempted to kill init!", "kernel panic: Attempted to kill init!", "init-killed"),
-            Refine(r"VFS: Unable to mount root fs", "kernel panic: VFS: Unable to mount root fs", "no-root"),
+            Refine(
+                r"(?P<text>VFS: Unable to mount root fs(?: on \S+| via NFS.*)?)",
+                "kernel panic: {text}",
+                "no-root",
+            ),
             Refine(r"No (?:working )?init found", "kernel panic: No working init found", "no-init"),
             Refine(
                 r"(?P<what>kernel stack overflow|[Kk]ernel stack overflow)",

@@ -4,7 +4,12 @@ from lab.console.rules import Refine, Rule
 
 _REFINE = (
     Refine(r"refcount_t: |at (?:\S*/)?lib/refcount\.c:", "WARNING: refcount bug in {func}", "refcount"),
-    Refine(r"ODEBUG: ", "WARNING: ODEBUG bug in {func}", "odebug"),
+    Refine(
+        r"ODEBUG: ",
+        "WARNING: ODEBUG bug in {func}",
+        "odebug",
+        over=r"device_(?:add|del)|ida_free|cleanup_srcu_struct|__free_pages_ok|_*folio_put|_*free_(?:frozen_)?pages\w*",
+    ),
     Refine(
         r"\bkernel/(?:locking/)?lockdep\.c:\d+ (?:at )?(?:__lock_acquire|look_up_lock_class|check_wait_context|hlock_class|lock_release|lock_acquire)\b",
         "WARNING: locking bug in {func}",
@@ -19,10 +24,10 @@ _REFINE = (
         over=r"_*k(?:object|set)_\w+|device_(?:add|register|create)\w*|sysfs_\w+",
     ),
     Refine(
-        r"at (?:\S*/)?fs/proc/generic\.c:.* (?:proc_register|__xlate|remove_proc)",
+        r"\bfs/proc/generic\.c:\d+ (?:at )?(?:proc_register|__xlate)",
         "WARNING: proc registration bug in {func}",
         "proc",
-        over=r"_*proc_(?:register|mkdir|create|symlink)\w*|remove_proc_\w+",
+        over=r"_*proc_(?:register|mkdir|create|symlink)\w*",
     ),
     Refine(
         r"[Bb]ad or missing usercopy|Bad or missing usercopy whitelist",
@@ -31,7 +36,7 @@ _REFINE = (
         "corruption",
     ),
     Refine(
-        r"at (?:\S*/)?mm/(?:slab_common|slub|util)\.c:\d+ (?:kmalloc|__kmalloc|kvmalloc|__kvmalloc|__do_kmalloc)",
+        r"\bmm/(?:slab_common|util)\.c:\d+ (?:at )?(?:kmalloc|__kmalloc|kvmalloc|__kvmalloc|__do_kmalloc)|\bmm/vmalloc\.c:\d+ (?:at )?vmalloc_fix_flags",
         "WARNING: kmalloc bug in {func}",
         "kmalloc",
     ),
@@ -41,7 +46,7 @@ _REFINE = (
         "warning",
         over=r"usb_\w*(?:string|msg|urb)\w*|smsusb_submit_urb",
     ),
-    Refine(r"at (?:\S*/)?mm/vmalloc\.c:\d+ __vmalloc", "WARNING: zero-size vmalloc in {func}", "vmalloc"),
+    Refine(r"\bmm/vmalloc\.c:\d+ (?:at )?__vmalloc", "WARNING: zero-size vmalloc in {func}", "vmalloc"),
 )
 
 _OVER = r"device_(?:add|del)|ida_free|cleanup_srcu_struct"
