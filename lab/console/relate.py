@@ -18,18 +18,18 @@ def follows(found: Finding, rule: Rule, before: Sequence[Finding]) -> Finding | 
         same = earlier.title == found.title and earlier.text[:1] == found.text[:1]
         if same and found.time is not None and earlier.time == found.time and len(found.text) <= len(earlier.text):
             return None
-    return found if _independent(found, rule, before) else replace(found, primary=False)
+    return found if not found.primary or _independent(found, rule, before) else replace(found, primary=False)
 
 
 def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:
     before = [earlier for earlier in before if earlier.line < found.line]
     if any(earlier.fatal for earlier in before):
         return False
-    if rule.role == "after" and found.text and is_consequence(found.text[0]):
-        return False
     last = before[-1] if before else None
     if last is None:
         return True
+    if rule.role == "after" and found.text and is_consequence(found.text[0]):
+        return False
     near = found.line - last.last_line <= NEAR_LINES
     if last.kind in ("sanitizer", "corruption") and near and last.function:
         names = {frame.function for frame in last.frames[:12]}

@@ -27,6 +27,7 @@ CARRY = 1 << 16
 TAIL = 1 << 14
 REPORT_LINES = 600
 QUIET_LINES = 60
+UNTRACED_LINES = 8
 FINDINGS = 200
 OPEN = 16
 
@@ -46,7 +47,7 @@ class _Reading:
         "seen",
         "start",
         "time",
-        "traced",
+        *("traced", "twice"),
     )
 
     def __init__(self, rule: Rule, groups: dict[str, str], line: Numbered, caller: str, time: float | None) -> None:
@@ -60,6 +61,7 @@ class _Reading:
         self.seen = 1
         self.traced = False
         self.frames = 0
+        self.twice = 0
         self.flags: tuple[str, ...] = ()
         self.built: tuple[int, Finding] | None = None
 
@@ -220,7 +222,9 @@ class Scanner:
     def _line(self, line: Numbered, time: float | None, caller: str, rules: dict[int, Rule]) -> None:
         if line.text and line.text == self._before and self._open and not rules:
             if reading := self._reading(caller):
-                reading.flag("printed twice")
+                reading.twice += 1
+                if reading.twice > 3 and reading.twice * 3 > reading.seen:
+                    reading.flag("printed twice")
             return
         self._before = line.text
         for _, rule in sorted(rules.items()) if rules else ():
@@ -259,7 +263,7 @@ class Scanner:
             return
         if current and rule.role == "after" and not current.traced and is_consequence(line.text):
             # panic() speaks before the trace that the report is to have
-            self._keep(self._finding(_Reading(rule, groups, line, caller, time)), rule)
+            self._keep(replace(self._finding(_Reading(rule, groups, line, caller, time)), primary=False), rule)
             self._continue(line, caller)
             return
         if current and current.rule == rule and not current.traced and _goes_on(current.lines):
@@ -311,7 +315,7 @@ class Scanner:
             current.quiet = 0
         else:
             self._quiet(current.caller, current)
-        if current.seen > 4 * REPORT_LINES:
+        if current.seen > (UNTRACED_LINES if current.rule.trace and not current.traced else 4 * REPORT_LINES):
             self._finish(current.caller)
 
     def _quiet(self, caller: str, reading: _Reading) -> None:

@@ -14,7 +14,7 @@ from functools import cache
 from lab.console.blame import plain
 from lab.console.types import Frame
 
-NAME = r"[A-Za-z_$][\w$]*(?:\.[\w.]*\w)?"
+NAME = r"\.?[A-Za-z_$][\w$]*(?:\.[\w.]*\w)?"
 _AT = r"\+(?:0x)?(?P<offset>[0-9a-f]+)(?:/(?:0x)?(?P<size>[0-9a-f]+))?"
 _MODULE = r"(?:\s+\[(?P<module>[\w-]+)(?:\([A-Z+]+\))?(?: [0-9a-f]{16,40})?\])?"
 _FILE = r"(?:\s+(?P<file>[\w./+-]+\.[chSs]):(?P<line>\d+)(?P<inline>\s+\[inline\])?)?"
@@ -33,7 +33,8 @@ def _frame() -> re.Pattern[str]:
         + _MODULE
         + _FILE
         + r")"
-        r"|\s+(?P<file2>[\w./+-]+\.[chSs]):(?P<line2>\d+)(?P<inline2>\s+\[inline\])?\s*$)"
+        r"|\s+\(?(?P<file2>[\w./+-]+\.[chSs]):(?P<line2>\d+)"
+        r"(?:(?P<inline2>\s+\[inline\])?\s*$|(?: \(\w+ \d+\)| [\w./+-]+\.[chSs]:\d+)*\)(?: [\w \[\]()]*)?$))"
     )
 
 
@@ -157,9 +158,19 @@ def _address_in(text: str) -> int:
 def pointer(text: str) -> Frame | None:
     """The frame of a line that tells the instruction pointer (``RIP: 0010:func+0x1/0x2``), or nothing."""
     found = _pointer().match(text)
-    if found is None or (found["offset"] is None and not found["file"]):
+    if found is None or (found["offset"] is None and not found["file"] and not compiled_source(text)):
         return None
     return _made(found, True, text)
+
+
+def compiled_source(text: str) -> bool:
+    """Whether a line names a source file in brackets, as scripts/decode_stacktrace.sh writes."""
+    return _source().search(text) is not None
+
+
+@cache
+def _source() -> re.Pattern[str]:
+    return re.compile(r" \([\w./+-]+\.[chSs]:\d+")
 
 
 def is_heading(text: str) -> bool:

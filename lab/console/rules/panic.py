@@ -23,7 +23,7 @@ RULES: tuple[Rule, ...] = (
         word="panic",
         kind="panic",
         needles=("Kernel panic",),
-        pattern=r"Kernel panic(?: - not syncing)?:\s*(?P<text>.*)",
+        pattern=r"(?<!end )Kernel panic(?: - not syncing)?:\s*(?P<text>.*)",
         title="kernel panic: {text}",
         example="Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009",
         fatal=True,
