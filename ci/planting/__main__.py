@@ -53,7 +53,7 @@ def row_of(name: str, plant: Plant, status: int, output: bytes, errors: bytes, *
     """The row that a finished `lab bisect --json` makes. Pure."""
     try:
         document = json.loads(output)
-        named = tuple(candidate["index"] for candidate in document["candidates"])
+        named = tuple(sorted(candidate["index"] for candidate in document["candidates"]))
         probes, reason = len(document["probes"]), str(document["reason"])
         judgement = judge(plant.right, named) if status in (0, 1) else "failed"
     except (ValueError, KeyError, TypeError):

@@ -31,3 +31,5 @@ static inline int planted_dice(unsigned int percent)
 
 /* Keeps a call from becoming a jump, which no trace shows. */
 #define PLANTED_STAY() asm volatile("" ::: "memory")
+
+#define PLANTED_ENTER() asm volatile("nop")

@@ -29,7 +29,7 @@ class Plant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     kind: str
     code: str
     culprit: int
-    signature: str = ""
+    title: str = ""
     patches: int = 10
     gone: int = 0
     dice: int = 100
@@ -123,10 +123,11 @@ def step(patch: int) -> str:
 
 
 def function(name: str, code: str) -> str:
-    """A function of its own in every trace."""
+    """A function of its own in every trace: it must not die of its first instruction, for a 3.7 looks up the address
+    before that one."""
     lines = code.strip().splitlines()
-    body = "".join(f"\t{line}\n" if line else "\n" for line in lines)
-    return f"static noinline void {name}(void)\n{{\n{body}\tPLANTED_STAY();\n}}\n"
+    body = "".join(f"\t\t{line}\n" if line else "\n" for line in lines)
+    return f"static noinline void {name}(void)\n{{\n\tPLANTED_ENTER();\n\t{{\n{body}\t}}\n\tPLANTED_STAY();\n}}\n"
 
 
 def when(call: str, dice: int, *, armed: bool) -> str:
@@ -179,7 +180,7 @@ def write_case(name: str, plant: Plant, base_name: str, base: dict[str, str], fo
         before = after
     shutil.copy(HERE / "planted.config.j2", place)
     quoted = ", ".join(f'"{patch}"' for patch in names)
-    expect = f'[expect]\nsignature = "{plant.signature}"\n' if plant.signature else ""
+    expect = f'[expect]\ntitle = "{plant.title}"\n' if plant.title else ""
     (place / "series.toml").write_text(
         f'title = "planted: {plant.kind}"\nbase = "{base_name}"\nkconfig = "planted.config.j2"\n'
         f'machine = "two-nodes"\nappend = "{plant.append}"\npatches = [{quoted}]\n{expect}'

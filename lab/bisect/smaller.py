@@ -13,7 +13,16 @@ from typing import Literal
 from msgspec.structs import replace
 
 from lab.errors import UserError
-from lab.guest.machine import GRANULE, Machine, MachineFile, NodeFile, read_size, show_size
+from lab.guest.machine import (
+    GRANULE,
+    Machine,
+    MachineFile,
+    NodeFile,
+    TopologyFile,
+    check,
+    read_size,
+    show_size,
+)
 from lab.verdict import Word
 
 Property = Literal["nodes", "CPUs", "memory", "layout", "CPU model", "machine type", "command line"]
@@ -62,7 +71,7 @@ def as_file(machine: Machine) -> MachineFile:
         )
         for index, node in enumerate(machine.nodes)
     ]
-    return MachineFile(
+    file = MachineFile(
         title=machine.title,
         node=nodes,
         type=machine.type,
@@ -71,6 +80,13 @@ def as_file(machine: Machine) -> MachineFile:
         firmware=machine.firmware,
         append=machine.append,
         visible_nodes=0 if machine.visible_nodes == len(machine.nodes) else machine.visible_nodes,
+    )
+    usual = check(file, machine.name, machine.name)
+    shape = (machine.sockets, machine.cores, machine.threads)
+    return (
+        file
+        if shape == (usual.sockets, usual.cores, usual.threads)
+        else replace(file, topology=TopologyFile(sockets=shape[0], cores=shape[1], threads=shape[2]))
     )
 
 
@@ -181,7 +197,7 @@ def half(size: int) -> int:
 
 
 def of_nodes(file: MachineFile, kept: list[int]) -> MachineFile:
-    """``file`` with these of its nodes, and a CPU at least."""
+    """``file`` with these of its nodes, with a CPU and memory at least."""
     nodes = []
     for index in kept:
         node = file.node[index]
@@ -189,6 +205,8 @@ def of_nodes(file: MachineFile, kept: list[int]) -> MachineFile:
         nodes.append(replace(node, cpus=cpus_of(node), distances=distances))
     if not any(cpus_of(node) for node in nodes):
         nodes[0] = replace(nodes[0], cpus=1)
+    if not any(memory_of(node) for node in nodes):
+        nodes[0] = replace(nodes[0], memory=max(file.node, key=memory_of).memory)
     return replace(file, node=nodes, cpus=0, memory="", topology=None, visible_nodes=0)
 
 

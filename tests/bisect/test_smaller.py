@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -49,6 +50,13 @@ def test_every_machine_survives_the_way_into_a_file_and_back(name: str):
         machine.nodes, machine.distances, machine.type, machine.options,
     )  # fmt: skip
     assert (again.cpu, again.append, again.visible_nodes) == (machine.cpu, machine.append, machine.visible_nodes)
+
+
+def test_a_topology_that_is_not_the_usual_one_survives_too():
+    machine = replace(load_machine("two-nodes", QEMU), sockets=1, cores=2, threads=2)
+    again = check(msgspec.convert(tomllib.loads(toml(as_file(machine))), MachineFile), "own", "own")
+    assert (again.sockets, again.cores, again.threads) == (1, 2, 2)
+    assert value(as_file(machine), "layout") == "1 sockets, 2 cores, 2 threads"
 
 
 @pytest.mark.parametrize("name", NAMES)
