@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
+from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_options, tell_stand_in, wishes, working
 
 if TYPE_CHECKING:
     from lab.case import Case
     from lab.guest.ahead import Ahead
     from lab.guest.programs import Program
     from lab.kernel.types import BuildFailure
-    from lab.line import Setup, Target
+    from lab.line import Line, Setup, Target
 
 DEFAULT_MACHINE = "two-nodes"
 
@@ -82,12 +82,13 @@ def boot(
     ahead: Ahead | None = click.get_current_context().obj
     with working(wishes, quiet=as_json or live or shell) as setup:
         programs = read_wishes(wanted, setup)
+        line: Line | None = None
         if kernel:
             target: Target | BuildFailure = of_image(kernel, wishes.machine, append, ahead)
         else:
-            target = of_case(chosen_case(str(case), wishes), setup, at=at, with_fix=with_fix, append=append)
+            line, target = of_case(chosen_case(str(case), wishes), setup, at=at, with_fix=with_fix, append=append)
         if not isinstance(target, Target):
-            return tell_failure(target, as_json=as_json)
+            return tell_failure(target, line, as_json=as_json)
         if shell:
             return enter_shell(target, setup)
         run = boot_target(
@@ -105,11 +106,12 @@ def boot(
     if as_json:
         from lab.report.documents import boot_document
 
-        emit({"case": case, **boot_document(run, verdict)})
+        emit({"case": case, **boot_document(run, verdict), **base_of(line)})
     else:
         from lab.report.terminal import show_boot
 
         show_boot(run, verdict)
+        tell_stand_in(line)
     return verdict.exit_code
 
 
@@ -146,8 +148,10 @@ def of_image(image: Path, machine: str | None, append: str, ahead: Ahead | None)
     return Target(image, load_machine(name, folder), append)
 
 
-def of_case(case: Case, setup: Setup, *, at: int | None, with_fix: bool, append: str) -> Target | BuildFailure:
-    """A point of a case, built where it has to be."""
+def of_case(
+    case: Case, setup: Setup, *, at: int | None, with_fix: bool, append: str
+) -> tuple[Line, Target | BuildFailure]:
+    """A point of a case, built where it has to be, and the line it is on."""
     from dataclasses import replace
 
     from lab.kernel.types import Kernel
@@ -156,10 +160,19 @@ def of_case(case: Case, setup: Setup, *, at: int | None, with_fix: bool, append:
     line = prepare(replace(case, append=f"{case.append} {append}".strip()), setup)
     index = at if at is not None else line.fix_end if with_fix else line.series_end
     kernel = kernel_of(line, point_at(line, index), setup)
-    return target_of(line, kernel) if isinstance(kernel, Kernel) else kernel
+    return line, target_of(line, kernel) if isinstance(kernel, Kernel) else kernel
 
 
-def tell_failure(failure: BuildFailure, *, as_json: bool) -> int:
+def base_of(line: Line | None) -> dict[str, object]:
+    """The base that was really found, for a document; nothing for an image of the user's."""
+    if line is None:
+        return {}
+    from lab.report.documents import base_document
+
+    return {"base": base_document(line.tree.base)}
+
+
+def tell_failure(failure: BuildFailure, line: Line | None, *, as_json: bool) -> int:
     """There is nothing to boot: a result, and a skip."""
     from lab.verdict import judge_build
 
@@ -167,11 +180,13 @@ def tell_failure(failure: BuildFailure, *, as_json: bool) -> int:
     if as_json:
         from lab.report.documents import kernel_document
 
-        emit({"verdict": verdict.word, "reason": verdict.reason, "kernel": kernel_document(failure)})
+        document = {"verdict": verdict.word, "reason": verdict.reason, "kernel": kernel_document(failure)}
+        emit({**document, **base_of(line)})
     else:
         from lab.report.terminal import show_kernel
 
         show_kernel(failure)
+        tell_stand_in(line)
     return verdict.exit_code
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lab.cli.common import BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
+from lab.cli.common import BUILD, TREE, Wishes, chosen_case, emit, output_options, tell_stand_in, wishes, working
 
 
 @click.command()
@@ -40,4 +40,5 @@ def build(*, case: str, at: int | None, with_fix: bool, wishes: Wishes, as_json:
         from lab.report.terminal import show_kernel
 
         show_kernel(kernel)
+        tell_stand_in(line)
     return 0 if isinstance(kernel, Kernel) else EXIT_CODES["skip"]

@@ -14,7 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from lab.case import Case
-    from lab.line import Setup
+    from lab.line import Line, Setup
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -135,3 +135,9 @@ def emit(document: object) -> None:
     import msgspec
 
     sys.stdout.write(msgspec.json.encode(document, enc_hook=str).decode() + "\n")
+
+
+def tell_stand_in(line: Line | None) -> None:
+    """Say that a near kernel stood in for the case's base, where one did: a line after a person's result."""
+    if line is not None and line.tree.base.stand_in:
+        click.echo(line.tree.base.stand_in)

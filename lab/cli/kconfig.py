@@ -33,6 +33,7 @@ def render(*, case: str, at: int | None, output: Path | None, wishes: Wishes, as
     lab kconfig render early-policy --json | jq .unmet
     """
     from lab.line import kconfig_of, point_at, prepare
+    from lab.report.documents import base_document
     from lab.report.plain import one_line
 
     wanted = chosen_case(case, wishes)
@@ -46,11 +47,14 @@ def render(*, case: str, at: int | None, output: Path | None, wishes: Wishes, as
         write_atomic(output, resolved.text.encode())
     if as_json:
         emit({"case": wanted.name, "point": point.index, "name": resolved.name, "key": resolved.key,
-              "asked": dict(resolved.asked), "unmet": resolved.unmet, "config": resolved.text})  # fmt: skip
+              "asked": dict(resolved.asked), "unmet": resolved.unmet, "config": resolved.text,
+              "base": base_document(line.tree.base)})  # fmt: skip
         return 0
     for unmet in resolved.unmet:
         got = unmet.got or "not set"
         click.echo(one_line(f"{unmet.symbol}={unmet.asked} asked, {got} came: {unmet.why}"), err=True)
+    if line.tree.base.stand_in:
+        click.echo(line.tree.base.stand_in, err=True)
     if not output:
         click.echo(resolved.text, nl=False)
     return 0
@@ -104,7 +108,8 @@ def import_(*, file: Path, case: str | None, at: int | None, output: Path | None
         emit({"file": file, "name": fragment.name, "made_for": about(fragment.text), "base": fragment.base,
               "symbols": len(fragment.asked), "output": output, "config": text, "case": case, **document})  # fmt: skip
         return 0
-    for told in lines(fragment, judged):
+    stand_in = document["base"]["stand_in"] if document else ""
+    for told in (*lines(fragment, judged), *([stand_in] if stand_in else [])):
         click.echo(one_line(told), err=True)
     if not output:
         click.echo(text, nl=False)

@@ -92,8 +92,7 @@ def build(
             "objects": place.name,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        argv = ["make", "-C", str(source), f"O={place}", f"-j{jobs or len(os.sched_getaffinity(0))}"]
-        argv += [*make_variables(toolchain, compat, prefixes(source, place)), "bzImage"]
+        argv = build_command(source, place, toolchain, compat, jobs)
         check_room(place)
         job = Job(key, source, place, tuple(argv), kconfig, {**inputs, "argv": argv}, paths, deadline, progress)
         doubted = interrupted(place)
@@ -106,6 +105,14 @@ def build(
         result = conclude(job, made)
         note_state(place, "built" if isinstance(result, Kernel) else "failed", key, job.inputs)
         return result
+
+
+def build_command(
+    source: Path, place: Path, toolchain: Toolchain, compat: Compat, jobs: int | None = None
+) -> list[str]:
+    """The make that builds the tree in ``source`` in object directory ``place``."""
+    argv = ["make", "-C", str(source), f"O={place}", f"-j{jobs or len(os.sched_getaffinity(0))}"]
+    return [*argv, *make_variables(toolchain, compat, prefixes(source, place)), "bzImage"]
 
 
 @dataclass(frozen=True)

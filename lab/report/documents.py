@@ -12,6 +12,7 @@ from lab.kernel.types import BuildFailure, Kernel
 from lab.line import Line, Probe
 from lab.repro import Repro
 from lab.series_check import Checked
+from lab.tree.types import Base
 from lab.verdict import Verdict
 
 Document = dict[str, Any]
@@ -76,17 +77,21 @@ def kernel_document(kernel: Kernel | BuildFailure) -> Document:
     }
 
 
+def base_document(base: Base) -> Document:
+    """The base that was really found; ``stand_in`` says so where it is not the one that the case names."""
+    return {
+        "name": base.name,
+        "version": base.version,
+        "source": base.source,
+        "commit": base.commit,
+        "stand_in": base.stand_in,
+    }
+
+
 def line_document(line: Line) -> Document:
     """What a result rests on: the base that was really found, the tools, the machine."""
-    base = line.tree.base
     return {
-        "base": {
-            "name": base.name,
-            "version": base.version,
-            "source": base.source,
-            "commit": base.commit,
-            "stand_in": base.stand_in,
-        },
+        "base": base_document(line.tree.base),
         "toolchain": {"cc": line.toolchain.cc, "version": ".".join(map(str, line.toolchain.cc_version))},
         "compat": line.compat.reasons,
         "machine": line.machine.name,

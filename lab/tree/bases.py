@@ -49,6 +49,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     url: str = ""
     sha256: str = ""
     commit: str = ""
+    git: str = ""
 
 
 def load_table(path: Path = TABLE) -> dict[str, Entry]:
@@ -239,7 +240,7 @@ def from_kernel_org(name: str, entry: Entry, paths: Paths, progress: Progress | 
         except LabError as error:
             if not entry.commit:
                 raise
-            raise UserError(how_to_get(name, error.message, paths)) from None
+            raise UserError(how_to_get(name, entry, error.message, paths)) from None
     base = imported(name, found, paths, name_of, "")
     if entry.commit and not is_real(entry, found):
         return judged(name, entry, base.source, base.repo, base.commit, paths=paths)
@@ -265,11 +266,13 @@ def import_download(name_of: str, entry: Entry, paths: Paths, progress: Progress
             target.unlink(missing_ok=True)
 
 
-def how_to_get(name: str, why: str, paths: Paths) -> str:
-    """The two lines for a base that only the user can provide."""
+def how_to_get(name: str, entry: Entry, why: str, paths: Paths) -> str:
+    """The two lines for a base that only the user can provide: why, and how."""
+    series = version_series(entry.version)
+    clone = f": git clone --depth 1 --branch {name} {entry.git} linux-{series}" if entry.git else ""
     return (
-        f"base {name}: {why}; name a git tree that has it with --tree PATH,\n"
-        f'or write into {paths.config_file} under [bases]: "{name}" = "PATH or git URL"'
+        f"base {name}: {why}; get a git tree that has it, or any Linux {series}{clone}\n"
+        f'and name it with --tree PATH, or in {paths.config_file} under [bases]: "{name}" = "PATH or git URL"'
     )
 
 

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lab.errors import InfrastructureError, UserError
@@ -383,12 +384,13 @@ class TestKernelOrg:
 
     def test_what_cannot_be_had_is_told_in_two_lines(self, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("lab.tree.download.TRIES", 1)
-        table = {"v3.7-rc4": Entry(version="3.7.0-rc4", commit=RC4, url=NOWHERE)}
+        table = {"v3.7-rc4": msgspec.structs.replace(load_table()["v3.7-rc4"], url=NOWHERE)}
         with pytest.raises(UserError) as caught:
             resolve_base("v3.7-rc4", paths=paths, table=table)
         lines = str(caught.value).splitlines()
         assert len(lines) == 2
-        assert "--tree PATH" in lines[0]
+        assert "git clone --depth 1 --branch v3.7-rc4 https://git.kernel.org/" in lines[0]
+        assert "--tree PATH" in lines[1]
         assert str(paths.config_file) in lines[1]
         assert '"v3.7-rc4" = "PATH or git URL"' in lines[1]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -219,6 +220,40 @@ def test_a_snapshot_is_the_real_one_by_the_commit_id_inside(server: Server, tarb
     server.content = tarball("3.7.0-rc4", "linux-3.7-rc4.tar.gz", comment="7" * 40).read_bytes()
     table = {"v3.7-rc4": Entry(version="3.7.0-rc4", commit="7" * 40, url=server.url)}
     assert resolve_base("v3.7-rc4", paths=paths, table=table).stand_in == ""
+
+
+def test_a_snapshot_whose_connection_breaks_is_resumed(
+    server: Server, tarball, paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.tree.download.time.sleep", lambda seconds: None)
+    server.content = tarball("3.7.0-rc4", "linux-3.7-rc4.tar.gz", comment="7" * 40).read_bytes()
+    server.etag, server.cuts, server.statuses = '"one"', [100, 50], [503]
+    table = {"v3.7-rc4": Entry(version="3.7.0-rc4", commit="7" * 40, url=server.url)}
+    base = resolve_base("v3.7-rc4", paths=paths, table=table)
+    assert (base.version, base.stand_in) == ("3.7.0-rc4", "")
+    assert server.asked == ["", "", "bytes=100-", "bytes=150-"]
+
+
+def test_a_snapshot_of_another_commit_is_only_a_stand_in(server: Server, tarball, paths) -> None:
+    server.content = tarball("3.7.0-rc4", "linux-3.7-rc4.tar.gz", comment="8" * 40).read_bytes()
+    table = {"v3.7-rc4": Entry(version="3.7.0-rc4", commit="7" * 40, url=server.url)}
+    assert resolve_base("v3.7-rc4", paths=paths, table=table).stand_in == "stand-in base 3.7.0-rc4 for v3.7-rc4"
+
+
+def test_kernel_org_is_asked_last(server: Server, tarball, kernel, paths) -> None:
+    server.content = tarball("3.7.0-rc4", "linux-3.7-rc4.tar.gz", comment="7" * 40).read_bytes()
+    table = {"v3.7-rc4": Entry(version="3.7.0-rc4", commit="7" * 40, url=server.url)}
+    named, configured = kernel("3.7.2"), kernel("3.7.9", "other")
+    given = {"paths": paths, "table": table}
+    lines = {"v3.7-rc4": str(configured)}
+    assert resolve_base("v3.7-rc4", tree=named, configured=lines, **given).version == "3.7.2"
+    assert resolve_base("v3.7-rc4", configured=lines, **given).version == "3.7.9"
+    mirror = {"v3.7-rc4": f"file://{configured}"}
+    subprocess.run(["git", "tag", "v3.7-rc4"], cwd=configured, check=True)
+    assert resolve_base("v3.7-rc4", configured=mirror, **given).source.endswith(f"of file://{configured}")
+    assert server.asked == []
+    assert resolve_base("v3.7-rc4", **given).version == "3.7.0-rc4"
+    assert server.asked == [""]
 
 
 def test_a_page_instead_of_a_snapshot_is_told_with_the_way_out(server: Server, paths) -> None:
