@@ -227,6 +227,11 @@ def in_tree(path: str) -> str:
     return path
 
 
+_OWN_LINE = r"[A-Z]\w*: "
+"""What no line goes on with. Where a machine has no name, 3.7 ends ``Pid: 1, comm: swapper/0 Not tainted 3.7.2 #1`` with
+the two spaces before it, and ``RIP: `` follows."""
+
+
 def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
     """Lines that a mail program broke in two are one again: RFC 3676's flowed text leaves a space at the break."""
     if not any(line.text.endswith(" ") for line in lines):
@@ -234,7 +239,7 @@ def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
     made: list[Numbered] = []
     open_ = False
     for line in lines:
-        if open_ and line.text[:1].strip():
+        if open_ and line.text[:1].strip() and not compiled(_OWN_LINE).match(line.text):
             made[-1] = made[-1]._replace(text=f"{made[-1].text.rstrip()} {line.text.lstrip()}")
         else:
             made.append(line)

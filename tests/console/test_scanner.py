@@ -44,6 +44,24 @@ def test_live_a_fatal_finding_is_known_at_its_header_and_complete_at_its_end() -
     assert (known, complete) == (8, 41)
 
 
+def test_a_line_that_ends_in_spaces_does_not_swallow_the_instruction_pointer() -> None:
+    """3.7 on a machine without a name: two spaces stand at the end of the line before."""
+    text = b"""[    0.838032] kernel BUG at kernel/planted.c:66!
+[    0.838032] invalid opcode: 0000 [#1] SMP 
+[    0.838032] CPU 3 
+[    0.838032] Pid: 1, comm: swapper/0 Not tainted 3.7.2 #1  
+[    0.838032] RIP: 0010:[<ffffffff8107c301>]  [<ffffffff8107c301>] planted_victim+0x1/0x10
+[    0.838032] RSP: 0000:ffff880000105ee8  EFLAGS: 00000216
+[    0.838032] Call Trace:
+[    0.838032]  [<ffffffff81230b88>] do_one_initcall+0x7a/0x12f
+[    0.838032]  [<ffffffff8116835a>] kernel_init+0x103/0x269
+[    0.838032] ---[ end trace c8fa7b191b8d9134 ]---
+"""  # noqa: W291 - as it is printed
+    scanner = Scanner()
+    scanner.feed(text)
+    assert scanner.close().findings[0].title == "kernel BUG in planted_victim"
+
+
 def test_the_marker_is_read_with_its_fields() -> None:
     scanner = Scanner()
     scanner.feed(b"[    0.71] Run /init as init process\nlab: userspace nodes=2 cpus=4 end\n")
