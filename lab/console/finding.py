@@ -228,8 +228,8 @@ def in_tree(path: str) -> str:
 
 
 _OWN_LINE = r"[A-Z]\w*: "
-"""What no line goes on with. Where a machine has no name, 3.7 ends ``Pid: 1, comm: swapper/0 Not tainted 3.7.2 #1`` with
-the two spaces before it, and ``RIP: `` follows."""
+"""What no line goes on with. Where a machine has no name, 3.7 ends ``Pid: 1, comm: swapper/0 Not tainted 3.7.2 #1``
+with the two spaces before it, and ``RIP: `` follows."""
 
 
 def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
