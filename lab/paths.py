@@ -81,6 +81,11 @@ class Paths:
         return self.cache / "boots"
 
     @property
+    def bisects(self) -> Path:
+        """The journals of bisects, by what was asked."""
+        return self.cache / "bisects"
+
+    @property
     def accelerators(self) -> Path:
         """What was learned about this host's accelerators."""
         return self.cache / "accelerators.json"

@@ -75,8 +75,7 @@ def build(
     build. Raises :class:`InfrastructureError` for what is not the kernel's fault: a full disk, a missing header.
     """
     key = kernel_key(tree_id, kconfig, toolchain, compat)
-    same = (kconfig.name, toolchain.identity, repr(compat.flags))
-    place = paths.objects / f"{objects_key}-{hashlib.sha256(chr(0).join(same).encode()).hexdigest()[:12]}"
+    place = objects_folder(objects_key, kconfig.name, toolchain, compat, paths)
     place.mkdir(parents=True, exist_ok=True)
     with locked(place.with_name(f"{place.name}.lock"), deadline=deadline):
         known = find(key, paths)  # another process may have built it while this one waited
@@ -113,6 +112,12 @@ def build_command(
     """The make that builds the tree in ``source`` in object directory ``place``."""
     argv = ["make", "-C", str(source), f"O={place}", f"-j{jobs or len(os.sched_getaffinity(0))}"]
     return [*argv, *make_variables(toolchain, compat, prefixes(source, place)), "bzImage"]
+
+
+def objects_folder(objects_key: str, kconfig: str, toolchain: Toolchain, compat: Compat, paths: Paths) -> Path:
+    """The object directory of all points of a line that are built with the kconfig of that name and these tools."""
+    same = (kconfig, toolchain.identity, repr(compat.flags))
+    return paths.objects / f"{objects_key}-{hashlib.sha256(chr(0).join(same).encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)

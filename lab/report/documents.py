@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
-from lab.bisect.run import Bisect
+from lab.bisect.result import Candidate, Check, Result, Row
 from lab.console.ktap import Tap
 from lab.guest.types import Boot
 from lab.guest_tests import GuestTest
@@ -148,20 +149,61 @@ def repro_document(repro: Repro) -> Document:
     }
 
 
-def bisect_document(result: Bisect) -> Document:
-    """``lab bisect --json``."""
-    candidates = [
-        {"index": point.index, "subject": point.subject, "commit": point.commit, "patch": point.patch}
-        for point in result.candidates
-    ]
+def bisect_document(result: Result) -> Document:
+    """``lab bisect --json``. ``probes`` has a row for each point that was tried, with the boot that its verdict rests
+    on."""
+    candidates = [candidate_document(one) for one in result.candidates]
+    crash = result.crash
     return {
-        "case": result.line.case.name,
+        "case": result.question.case,
         "first_bad": candidates[0] if len(candidates) == 1 else None,
         "candidates": candidates,
         "reason": result.reason,
-        "probes": [probe_document(probe) for probe in result.probes],
+        "confidence": round(result.confidence, 6),
+        "proof": [check_document(check) for check in result.proof],
+        "looked_for": result.question.looked_for,
+        "crash": {"title": crash.title, "signature": crash.signature, "text": crash.text} if crash else None,
+        "rate": {"struck": result.rate[0], "missed": result.rate[1]},
+        "probes": [row_document(row) for row in result.rows],
+        "others": [bisect_document(other) for other in result.others],
+        "command": " ".join(map(shlex.quote, result.question.command)),
         "seconds": round(result.seconds, 3),
-        **line_document(result.line),
+        "spent_seconds": round(result.spent, 3),
+        **result.facts,
+    }
+
+
+def candidate_document(one: Candidate) -> Document:
+    """A patch that may be the culprit, and what it has to do with the crash."""
+    point = one.point
+    named = {"index": point.index, "subject": point.subject, "commit": point.commit, "patch": point.patch or None}
+    return {**named, "why": one.why, "score": round(one.score, 3)}
+
+
+def check_document(check: Check) -> Document:
+    """A thing that the answer rests on; ``holds`` is null where it could not be tried."""
+    return {"what": check.what, "holds": check.holds, "seen": check.seen}
+
+
+def row_document(row: Row) -> Document:
+    """A point of a bisect."""
+    boot: Document = {"title": "", "signature": "", "stage": "", "seconds": 0.0, "console": None}
+    if row.decisive is not None:
+        boot = row.decisive.document
+    elif row.build is not None:
+        boot = {**boot, **row.build.document}
+    tally = row.tally
+    return {
+        "point": row.point.index,
+        "subject": row.point.subject,
+        "commit": row.point.commit,
+        **boot,
+        "verdict": "skip" if row.word == "open" else row.word,
+        "reason": row.reason,
+        "boots": {"good": tally.good, "bad": tally.bad, "other": tally.other, "fault": tally.fault},
+        "same_image_as": row.same_as,
+        "build_seconds": round(row.build_seconds, 3),
+        "boot_seconds": round(row.boot_seconds, 3),
     }
 
 

@@ -18,6 +18,8 @@ STEPS = {
     "build": "building",
     "boot": "booting",
     "accelerator": "trying the accelerator",
+    "bisect": "next:",
+    "verdict": "seen:",
 }
 
 

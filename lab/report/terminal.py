@@ -9,7 +9,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lab.bisect.run import Bisect
 from lab.console.compare import Row
 from lab.console.types import Finding, Frame, Report
 from lab.doctor import Check
@@ -172,28 +171,6 @@ def show_failures(console: Console, probes: tuple[Probe, ...]) -> None:
     for probe in probes:
         if probe.failure:
             console.print(facts([(f"point {probe.point.index}", f"build log: {probe.failure.log}")]))
-
-
-def show_bisect(result: Bisect) -> None:
-    """The outcome of ``lab bisect``."""
-    console = out()
-    console.print(facts(line_facts(result.line)))
-    console.print()
-    console.print(probe_table(result.probes))
-    show_failures(console, result.probes)
-    show_crash(console, result.probes)
-    console.print()
-    culprit = result.first_bad
-    if culprit:
-        head = f"First bad patch: {culprit.index} of {result.line.series_end}"
-        console.print(Text(head, style="bold red"))
-        console.print(facts([("subject", culprit.subject), ("patch", str(culprit.patch)), ("commit", culprit.commit)]))
-    elif result.candidates:
-        console.print(Text(result.reason, style="bold yellow"))
-        console.print(facts([(str(point.index), point.subject) for point in result.candidates]))
-    else:
-        console.print(Text(f"No patch can be named: {harmless(result.reason)}", style="bold yellow"))
-    console.print(Text(f"{len(result.probes)} probes, {result.seconds:.0f} s", style="dim"))
 
 
 def show_kernel(kernel: Kernel | BuildFailure) -> None:

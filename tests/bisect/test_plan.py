@@ -82,7 +82,7 @@ def test_an_image_that_did_not_change_cannot_be_blamed():
     assert next_step(state).candidates == (5,)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(1, 200).flatmap(lambda last: st.tuples(st.just(last), st.integers(1, last))))
 def test_a_bug_that_always_strikes_is_found_in_as_many_builds_as_halving_takes(line):
     last, culprit = line
@@ -93,7 +93,7 @@ def test_a_bug_that_always_strikes_is_found_in_as_many_builds_as_halving_takes(l
     assert len(made.builds) <= 3 + last.bit_length()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.data())
 def test_with_skips_the_culprit_is_always_among_the_candidates(data):
     last = data.draw(st.integers(1, 60))
@@ -109,7 +109,7 @@ def test_with_skips_the_culprit_is_always_among_the_candidates(data):
     assert made.answer.bad == made.answer.candidates[-1]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(2, 80), st.integers(2, 6), st.randoms())
 def test_with_several_workers_the_answer_is_the_same(last, workers, chance):
     culprit = chance.randint(1, last)
@@ -130,7 +130,7 @@ def merged_history(chance, count):
     return [*commits, ("end", sorted(heads))]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(2, 60), st.randoms())
 def test_in_a_history_with_merges_the_culprit_is_found(count, chance):
     graph = from_commits(merged_history(chance, count), "end", ["c0"])

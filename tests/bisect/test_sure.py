@@ -14,7 +14,7 @@ from lab.bisect import machine_hunt
 from lab.bisect.machine_hunt import Rig, judged, shrink
 from lab.bisect.smaller import as_file, cpus_of, toml
 from lab.bisect.sure import PATIENCE, STRIKES, ask, ask_bad_end, needed_boots
-from lab.cli.bisect import bisect
+from lab.cli.bisect import run as bisect
 from lab.cli.hunts import with_bad_machine
 from lab.guest.machine import Machine, MachineFile, load_machine
 from lab.paths import data_folder
