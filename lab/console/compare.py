@@ -60,7 +60,7 @@ def facts_of(data: bytes, report: Report) -> dict[str, str]:
     finding = report.first
     if finding is not None:
         facts |= finding_facts(finding)
-    text = data[:LIMIT_BYTES].decode(errors="replace")
+    text = data[:LIMIT_BYTES].decode(errors="replace").replace("\r", "")
     for name, pattern in LINES:
         found = re.search(pattern, text, re.MULTILINE)
         if found:

@@ -50,7 +50,7 @@ def _register() -> re.Pattern[str]:
     return re.compile(
         r"\b((?:[RE]?(?:AX|BX|CX|DX|SI|DI|BP|SP|IP)|R(?:0?8|0?9|1[0-5])|CR[0-8]|DR[0-7]|EFLAGS|FS|GS|knlGS|[CDES]S"
         r"|[xwr]\d{1,2}|sp|lr|ra|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|pstate|psr|status|badaddr|cause|fp|ip|pc|epc|far|esr"
-        r"|MSR|CTR|XER|CFAR|DAR|DSISR|GPR\d\d))\s?: ?(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{4,16})\b"
+        r"|MSR|CTR|XER|CFAR|DAR|DSISR|GPR\d\d))\s?: {0,2}(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{4,16})\b(?!:)"
     )
 
 

@@ -60,6 +60,25 @@ def test_what_the_archive_ate_is_told_as_lost():
     assert rows["kernel version"].how == "lost"
 
 
+def test_registers_are_read_in_every_age_s_spacing():
+    old = b"[ 0.000000] RIP: 0010:[] [] policy_zonelist+0x1e/0xa0\n[ 0.000000] FS: 0000000000000000(0000)"
+    new = b"[    0.000000] RIP: 0010:policy_zonelist+0x1e/0xa0\r\n[    0.000000] FS:  0000000000000000(0000)"
+    rest = b" GS:ffff88017bc00000(0000) knlGS:0000000000000000\n[    0.000000] CS:  0010 DS: 0000 ES: 0000\n"
+    head, tail = REPORT.split(b"[ 0.000000] RIP", 1)
+    for text in (old, new):
+        read = facts(head + text + rest + tail.split(b"\n", 1)[1])
+        registers = {name: value for name, value in read.items() if name.startswith("register ")}
+        assert registers["register FS"] == "0" * 16
+        assert registers["register GS"] == "ffff88017bc00000"
+        assert registers["register CS"] == "0010"
+        assert "register RIP" not in registers  # only its segment would stand there
+
+
+def test_the_machine_is_not_what_a_serial_line_ends_with():
+    text = b"CPU: 0 PID: 0 Comm: swapper Not tainted 6.1.192 #1 \r\nHardware name: QEMU Standard PC\r\n"
+    assert facts(CONSOLE + text)["machine"] == "QEMU Standard PC"
+
+
 def test_another_crash_is_another_crash():
     other = CONSOLE.replace(b"policy_zonelist", b"slab_out_of_luck")
     assert not same_crash(compare(facts(REPORT), facts(other)))
