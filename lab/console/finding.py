@@ -203,7 +203,7 @@ def build(report: Open, time: float | None = None) -> Finding:
         file=in_tree(file) if number.isdigit() else "",
         file_line=int(number) if number.isdigit() and len(number) < 8 else 0,
         taint=parsed.taint,
-        damaged=_damage(report, parsed, chain),
+        damaged=_damage(report, parsed),
         text=tuple(line.text for line in lines if line.number <= last),
         machine=parsed.machine,
         time=time,
@@ -234,12 +234,11 @@ with the two spaces before it, and ``RIP: `` follows."""
 
 def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
     """Lines that a mail program broke in two are one again: RFC 3676's flowed text leaves a space at the break."""
-    if not any(line.text.endswith(" ") for line in lines):
-        return list(lines)
     made: list[Numbered] = []
     open_ = False
     for line in lines:
-        if open_ and line.text[:1].strip() and not compiled(_OWN_LINE).match(line.text):
+        goes_on = open_ and line.text[:1].strip() and not compiled(_OWN_LINE).match(line.text)
+        if goes_on or (made and _broken(made[-1].text, line.text)):
             made[-1] = made[-1]._replace(text=f"{made[-1].text.rstrip()} {line.text.lstrip()}")
         else:
             made.append(line)
@@ -247,17 +246,28 @@ def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
     return made
 
 
+_BROKEN = r"(?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+"
+"""A function at the begin of the line after a header: where a mail program broke the header in two."""
+
+
+def _broken(text: str, after: str) -> bool:
+    """Whether a line goes on in the next, which begins with the function that it says it is at."""
+    return text.rstrip().endswith((" at", " at:", " in")) and compiled(_BROKEN).match(after.lstrip()) is not None
+
+
 def _header_of(report: Open, lines: Sequence[Numbered]) -> tuple[str, dict[str, str]]:
     """The report's header with what its rule reads from it; the last of several that name functions inlined there."""
     at = next((at for at, line in enumerate(lines) if line.number == report.start), 0)
     text, groups = lines[at].text.rstrip(), report.groups
-    for line in lines[at : at + 12]:
+    for line, after in zip(lines[at : at + 12], [*lines[at + 1 : at + 12], None], strict=False):
         found = compiled(report.rule.pattern).search(line.text)
         if found is None:
             break
         text = line.text.rstrip()
         groups = {**groups, **{key: value for key, value in found.groupdict().items() if value}}
         if "[inline]" not in text:
+            if not groups.get("func") and (broken := compiled(_BROKEN).match(after.text if after else "")):
+                groups = {**groups, "func": broken["func"]}
             break
     return text, groups
 
@@ -275,13 +285,22 @@ def _alternatives(rule: Rule, values: dict[str, str], title: str) -> tuple[str, 
     return tuple(dict.fromkeys(one for one in made if one != title))
 
 
-def _damage(report: Open, parsed: Parsed, chain: Sequence[Frame]) -> tuple[str, ...]:
+_BOTTOM = r"ret_from_\w+|entry_\w+|start_kernel|secondary_startup\w*|el0t?_\w+|system_call\w*|cpu_startup_entry|kthread"
+
+
+def _whole(parsed: Parsed) -> bool:
+    """Whether a trace goes down to where a stack begins."""
+    last = [trace.frames[-1].function for trace in parsed.traces if trace.frames]
+    return any(compiled(_BOTTOM).fullmatch(name) for name in last)
+
+
+def _damage(report: Open, parsed: Parsed) -> tuple[str, ...]:
     """In words, what is wrong with the report itself."""
     rule = report.rule
     found = list(report.flags)
-    if rule.blame != "none" and rule.kind != "panic" and not chain:
+    if rule.blame != "none" and rule.kind != "panic" and not any(trace.frames for trace in parsed.traces):
         found.append("no backtrace")
-    if rule.fatal and rule.kind in ("bug", "oops") and not parsed.ended and not report.closed:
+    if rule.fatal and rule.kind in ("bug", "oops") and not parsed.ended and not report.closed and not _whole(parsed):
         found.append("cut off")
     if any(line.mixed for line in report.lines):
         found.append("mixed")

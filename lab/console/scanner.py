@@ -47,7 +47,7 @@ class _Reading:
         "seen",
         "start",
         "time",
-        *("traced", "twice"),
+        *("outer", "traced", "twice"),
     )
 
     def __init__(self, rule: Rule, groups: dict[str, str], line: Numbered, caller: str, time: float | None) -> None:
@@ -62,6 +62,7 @@ class _Reading:
         self.traced = False
         self.frames = 0
         self.twice = 0
+        self.outer: _Reading | None = None
         self.flags: tuple[str, ...] = ()
         self.built: tuple[int, Finding] | None = None
 
@@ -270,12 +271,24 @@ class Scanner:
             self._continue(line, caller)
             return
         if current:
-            if current.rule.fatal and rule.fatal and rule.role == "start" and not current.traced:
+            if rule.role == "start" and not current.traced and (not current.rule.fatal or rule.fatal):
                 current.flag("nested")
-            self._finish(caller)
+            if rule.role == "start" and self._interrupted(current):
+                del self._open[caller]
+            else:
+                self._finish(caller)
+                current = None
         self._begin(caller, _Reading(rule, groups, line, caller, time))
+        self._open[caller].outer = current
         if rule.alone:
             self._finish(caller)
+
+    @staticmethod
+    def _interrupted(current: _Reading) -> bool:
+        """Whether a report that another one begins in has not come to its trace, so that the other's must tell."""
+        rule = current.rule
+        waits = rule.role == "start" and rule.blame != "none" and not rule.fatal and not rule.trace
+        return waits and not current.traced and current.seen <= UNTRACED_LINES and current.outer is None
 
     @staticmethod
     def _belongs(current: _Reading, rule: Rule) -> bool:
@@ -343,6 +356,12 @@ class Scanner:
         if not closed:
             reading.built = None
         found = self._finding(reading, closed=closed)
+        if outer := reading.outer:
+            outer.lines.extend(reading.lines[: REPORT_LINES - len(outer.lines)])
+            outer.seen += len(reading.lines)
+            whole = replace(self._finding(outer), last_line=reading.start - 1)
+            self._keep(whole, outer.rule)
+            found = replace(found, primary=False)
         if reading.rule.trace and not found.frames:
             return
         self._keep(found, reading.rule)

@@ -65,7 +65,7 @@ def _arm() -> re.Pattern[str]:
 def _pointer() -> re.Pattern[str]:
     """The line that tells where the processor was."""
     return re.compile(
-        r"\s*(?:(?:RIP|EIP|IP)(?:: | is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )"
+        r"\s*(?:(?:RIP|EIP|IP)(?:: | is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )|pc: [0-9a-f]{8,16}: "
         r"|epc\s*: |NIP(?::| ) ?|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} |TPC: )"
         r"\s*(?:\[<?[0-9a-f]*>?\]\s*|[0-9a-f]{8,16} )*[(<]?(?P<function>"
         + NAME

@@ -41,7 +41,7 @@ RULES: tuple[Rule, ...] = (
                 "kernel panic: corrupted stack end in {func}",
                 "stack-end",
                 "corruption",
-                over=r"_*schedule\w*|preempt_schedule\w*|schedule_debug",
+                over=r"_*schedule\w*|\w*preempt_schedule\w*|schedule_debug|_*cond_resched\w*|do_task_dead|depot_\w+",
             ),
             Refine(r"Attempted to kill init!", "kernel panic: Attempted to kill init!", "init-killed"),
             Refine(
