@@ -110,6 +110,11 @@ def prepare(case: Case, setup: Setup) -> Line:
     tree = apply_series(
         base, case.patches, paths=setup.paths, under=compat.patches, fix=case.fix, progress=setup.progress
     )
+    if case.origin is not None:
+        from lab.sandbox import choose_sandbox
+
+        key = tree.points[len(case.patches)].tree[:12]
+        toolchain = replace(toolchain, sandbox=choose_sandbox(key, setup.settings.sandbox))
     fragment = render(case.kconfig, base.version, {}, folder=data_folder("kconfigs"))
     return Line(case=case, tree=tree, toolchain=toolchain, compat=compat, fragment=fragment, machine=machine)
 

@@ -30,7 +30,7 @@ def plan(case: Case, fix_end: int, at: tuple[int, ...], with_fix: bool) -> tuple
     """The points to try: those asked for, or the fix, or the series' end and then its base."""
     if at:
         return at
-    return (fix_end,) if with_fix else (len(case.patches), 0)
+    return (fix_end,) if with_fix else tuple(dict.fromkeys((len(case.patches), 0)))
 
 
 def expected(case: Case, index: int) -> Word:
@@ -71,7 +71,7 @@ def conclude(line: Line, probes: tuple[Probe, ...], tests: tuple[GuestTest, ...]
     return Repro(
         line=line,
         probes=probes,
-        reproduced=bool(bad) and words.get(0, "good") == "good",
+        reproduced=bool(bad) and (not line.case.patches or words.get(0, "good") == "good"),
         as_expected=all(word == expected(line.case, index) for index, word in words.items())
         and all(test.verdict.word == "good" for test in tests),
         guest_tests=tests,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -13,12 +14,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """``config.toml`` of the user. ``bases`` maps a base's name to a git tree (a path or a URL) to take it from.
 
     ``cc`` is the compiler (``gcc-11``), ``accel`` one of ``auto``, ``kvm``, ``tcg``; ``jobs`` 0 means one a core.
+    ``sandbox`` says whether builds of a stranger's series are shut in: where that can be had, always, or never.
     """
 
     bases: dict[str, str] = {}
     cc: str = ""
     accel: str = "auto"
     jobs: int = 0
+    sandbox: Literal["auto", "require", "off"] = "auto"
 
 
 def load_settings(path: Path) -> Settings:

@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "Judge a kernel tree as it stands; a script for 'git bisect run'.",
     "bisect": "Find the patch of a series that brought the bug.",
     "series": "Import a series from mails; check every point of one.",
+    "case": "Draft a case from a bug report.",
     "kconfig": "Render, resolve, check and import kconfigs.",
     "scan": "Findings, stages and the verdict of console logs.",
     "compare": "A bug report beside a console: what agrees, what differs.",

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_options, wishes, working
+from lab.cli.common import BOOT, BUILD, TREE, Wishes, emit, output_options, wishes, working
+
+if TYPE_CHECKING:
+    from lab.line import Setup
+    from lab.repro import Repro
+    from lab.tree.importing.take import Taken
 
 
 def parse_points(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...]:
@@ -27,40 +35,76 @@ def parse_points(_context: click.Context, _option: click.Parameter, value: str |
 @click.argument("case")
 @click.option("--at", "at", callback=parse_points, metavar="N[,N|-N]", help="These points only: 0 is the base.")
 @click.option("--with-fix", is_flag=True, help="The series plus its fix, and the case's test programs on it.")
+@click.option("--genuine", is_flag=True, help="The series on the mailing list that CASE is written after.")
 @wishes(TREE, *BUILD, *BOOT)
 @output_options
-def repro(*, case: str, at: tuple[int, ...], with_fix: bool, wishes: Wishes, as_json: bool) -> int:
+def repro(*, case: str, at: tuple[int, ...], with_fix: bool, genuine: bool, wishes: Wishes, as_json: bool) -> int:
     """Reproduce CASE: build and boot the series' end, and its base for comparison.
 
-    CASE is the name of a folder in patches/, or a path to a folder with a series.toml.
+    CASE is the name of a folder in patches/, a path to a folder with a series.toml, a bundle of 'lab bundle', or what
+    'lab series import' takes: a Message-Id or URL, an mbox or maildir, a folder or tarball of patches. Of mails a case
+    is made in one go, on the base that fits best among the trees at hand, with the kconfig tiny-numa on two nodes.
 
     Exits 0 when what the case expects happened (the bug at the end and not at the base; with --with-fix no bug, and no
-    failure of the case's test programs), 1 when something else did.
+    failure of the case's test programs), 1 when something else did. A series that came by mail expects nothing: there
+    the verdict on its end counts, 0 good, 1 bad, 125 skip.
 
     \b
     lab repro early-policy
     lab repro early-policy --at 4-5
     lab repro early-policy --with-fix --json
     lab repro ./my-series --tree ~/src/linux
+    lab repro thread.mbox --tree ~/src/linux
     """
     from lab.line import prepare
     from lab.repro import plan, reproduce
 
     if at and with_fix:
         raise click.UsageError("--at and --with-fix exclude each other: --at can name the fix's point itself")
-    wanted = chosen_case(case, wishes)
-    if with_fix and not wanted.fix:
-        raise click.UsageError(f"{wanted.name} has no fix: its series.toml names none")
-    with working(wishes, quiet=as_json) as setup:
+    with working(wishes, quiet=as_json) as given:
+        taken = take_any(case, given, genuine=genuine)
+        own = taken.case
+        wanted = replace(own, kconfig=wishes.kconfig or own.kconfig, machine=wishes.machine or own.machine)
+        if with_fix and not wanted.fix:
+            raise click.UsageError(f"{wanted.name} has no fix: its series.toml names none")
+        setup = replace(given, tree=taken.tree)
         line = prepare(wanted, setup)
         points = plan(wanted, line.fix_end, at, with_fix)
         result = reproduce(line, points, setup, with_programs=with_fix)
     if as_json:
         from lab.report.documents import repro_document
 
-        emit(repro_document(result))
+        document = repro_document(result)
+        if taken.imported:
+            from lab.report.mailed import imported_document
+
+            document["import"] = imported_document(taken.imported)
+        emit(document)
     else:
         from lab.report.terminal import show_repro
 
+        if taken.imported:
+            from lab.report.mailed import show_imported
+
+            show_imported(taken.imported, brief=True)
         show_repro(result)
+    return exit_code(result)
+
+
+def take_any(name: str, setup: Setup, *, genuine: bool) -> Taken:
+    """The case that ``name`` is or that is made of it; with ``genuine`` the series that it is written after."""
+    from lab.tree.importing.take import genuine as take_genuine
+    from lab.tree.importing.take import take
+
+    options: Any = {"tree": setup.tree, "progress": setup.progress}
+    taken = take(name, setup.paths, setup.settings.bases, **options)
+    return take_genuine(taken.case, setup.paths, setup.settings.bases, **options) if genuine else taken
+
+
+def exit_code(result: Repro) -> int:
+    """Whether what the case expects happened; where it expects nothing, the verdict on the series' end."""
+    expect = result.line.case.expect
+    end = next((probe for probe in result.probes if probe.point.index == result.line.series_end), None)
+    if result.line.case.origin is not None and end is not None and not (expect.signature or expect.title):
+        return end.verdict.exit_code
     return 0 if result.as_expected else 1

@@ -22,6 +22,7 @@ from lab.kernel.types import BuildFailure, Compat, Kconfig, Kernel, Toolchain
 from lab.paths import Paths
 from lab.process import Completed, stream
 from lab.progress import Progress, silent
+from lab.sandbox import Sandbox, quiet_cache, shut_in
 
 FORMAT = "2"
 """Part of every key: raised when the same inputs would give another kernel because the lab builds differently."""
@@ -93,7 +94,19 @@ def build(
         }
         argv = build_command(source, place, toolchain, compat, jobs)
         check_room(place)
-        job = Job(key, source, place, tuple(argv), kconfig, {**inputs, "argv": argv}, paths, deadline, progress)
+        argv = shut_in(argv, source=source, writable=(place,), env=make_environment(paths), sandbox=toolchain.sandbox)
+        job = Job(
+            key,
+            source,
+            place,
+            tuple(argv),
+            kconfig,
+            {**inputs, "argv": argv},
+            paths,
+            deadline,
+            progress,
+            toolchain.sandbox,
+        )
         doubted = interrupted(place)
         if doubted:
             heal(place)
@@ -115,9 +128,11 @@ def build_command(
 
 
 def objects_folder(objects_key: str, kconfig: str, toolchain: Toolchain, compat: Compat, paths: Paths) -> Path:
-    """The object directory of all points of a line that are built with the kconfig of that name and these tools."""
+    """The object directory of all points of a line that are built with the kconfig of that name and these tools; of a
+    stranger's series, its own."""
     same = (kconfig, toolchain.identity, repr(compat.flags))
-    return paths.objects / f"{objects_key}-{hashlib.sha256(chr(0).join(same).encode()).hexdigest()[:12]}"
+    own = f"-foreign-{toolchain.sandbox.key}" if toolchain.sandbox else ""
+    return paths.objects / f"{objects_key}{own}-{hashlib.sha256(chr(0).join(same).encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -134,6 +149,7 @@ class Job:
     paths: Paths
     deadline: float
     progress: Progress
+    sandbox: Sandbox | None = None
 
 
 def prefixes(source: Path, place: Path) -> tuple[str, str]:
@@ -177,7 +193,7 @@ def make(job: Job) -> Made:
                 room -= log.write(text[:room] + b"\n")
             counter.line(text)
 
-        environment = make_environment(job.paths)
+        environment = quiet_cache(make_environment(job.paths), place, job.sandbox)
         done = stream(job.argv, line, deadline=job.deadline, env=environment, limit=LOG_BYTES, hint=f"{APT} make")
     if done.ok and fresh:
         write_atomic(place / "lab-count.json", msgspec.json.encode(Count(counter.done)))

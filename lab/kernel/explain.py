@@ -19,6 +19,7 @@ from typing import IO, Any
 from lab.kernel.environment import source_arch
 from lab.kernel.types import Toolchain, Unmet
 from lab.process import run
+from lab.sandbox import shut_in
 
 SECONDS = 120.0
 TRISTATE = ("n", "m", "y")
@@ -50,6 +51,7 @@ def explain(asked: Mapping[str, str], source: Path, config: Path, toolchain: Too
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     argv = [sys.executable, "-m", "lab.kernel.explain"]
+    argv = shut_in(argv, source=source, writable=(config.parent,), env=environment, sandbox=toolchain.sandbox)
     done = run(argv, deadline=SECONDS, cwd=source, env=environment, input=json.dumps(request).encode())
     if done.ok:
         return {name: Unmet(**fields) for name, fields in json.loads(done.stdout).items()}

@@ -21,6 +21,7 @@ from lab.kernel.fragment import Asked, Fragment, import_config, render, required
 from lab.kernel.types import Compat, Kconfig, Toolchain, Unmet
 from lab.paths import Paths
 from lab.process import run
+from lab.sandbox import Sandbox, quiet_cache, shut_in
 
 __all__ = ["BrokenKconfig", "Fragment", "cached", "import_config", "render", "resolve", "settle"]
 
@@ -98,10 +99,14 @@ def resolve(
         if known is not None:
             write_atomic(cache_file(paths, tree_id, *given), msgspec.json.encode(known))
             return known
-    place = paths.objects / f"kconfig-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}"
+    own = f"-foreign-{toolchain.sandbox.key}" if toolchain.sandbox else ""
+    place = paths.objects / f"kconfig-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}{own}"
     place.mkdir(parents=True, exist_ok=True)
     with locked(place.with_name(f"{place.name}.lock"), deadline=SECONDS):
-        text = configure(whole, source, place, make_variables(toolchain, compat), make_environment(paths))
+        environment = quiet_cache(make_environment(paths), place, toolchain.sandbox)
+        variables, sandbox = make_variables(toolchain, compat), toolchain.sandbox
+        variables, sandbox = make_variables(toolchain, compat), toolchain.sandbox
+        text = configure(whole, source, place, variables=variables, environment=environment, sandbox=sandbox)
         lost = not_come(whole, read_config(text), require)
         why: dict[str, Unmet] = {}
         if lost:
@@ -131,10 +136,13 @@ def settle(
         return replace(known, name=name)
     asked = {text: Asked(symbol_of(text), value_of(text), "mix") for text in lines if symbol_of(text)}
     fragment = Fragment(name, "", tuple(asked.values()), "olddefconfig")
-    place = paths.objects / f"kconfig-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}"
+    own = f"-foreign-{toolchain.sandbox.key}" if toolchain.sandbox else ""
+    place = paths.objects / f"kconfig-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}{own}"
     place.mkdir(parents=True, exist_ok=True)
     with locked(place.with_name(f"{place.name}.lock"), deadline=SECONDS):
-        text = configure(fragment, source, place, make_variables(toolchain, compat), make_environment(paths))
+        environment = quiet_cache(make_environment(paths), place, toolchain.sandbox)
+        variables, sandbox = make_variables(toolchain, compat), toolchain.sandbox
+        text = configure(fragment, source, place, variables=variables, environment=environment, sandbox=sandbox)
     kconfig = Kconfig(name, text, hashlib.sha256(text.encode()).hexdigest())
     write_atomic(cache_file(paths, tree_id, *given), msgspec.json.encode(kconfig))
     return kconfig
@@ -185,21 +193,34 @@ def judged(
     return told
 
 
-def configure(fragment: Fragment, source: Path, place: Path, variables: list[str], environment: dict[str, str]) -> str:
+def configure(
+    fragment: Fragment,
+    source: Path,
+    place: Path,
+    *,
+    variables: list[str],
+    environment: dict[str, str],
+    sandbox: Sandbox | None = None,
+) -> str:
     """Run the tree's kconfig on ``fragment`` in ``place``; the resolved ``.config`` without what changes by itself."""
     config, wanted = place / ".config", place / "fragment.config"
+
+    def make_target(argv: list[str]) -> None:
+        shut = shut_in(argv, source=source, writable=(place,), env=environment, sandbox=sandbox)
+        make(shut, source, place, environment)
+
     write_atomic(wanted, "".join(f"{line(ask)}\n" for ask in fragment.asked))
     common = ["make", "-s", "-C", str(source), f"O={place}", *variables]
     if fragment.base == "allnoconfig":
-        make([*common, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"], source, place, environment)
+        make_target([*common, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"])
     else:
         config.unlink(missing_ok=True)
         if fragment.base == "defconfig":
-            make([*common, "defconfig"], source, place, environment)
+            make_target([*common, "defconfig"])
         names = {ask.symbol for ask in fragment.asked}
         kept = [text for text in read_lines(config) if symbol_of(text) not in names]
         write_atomic(config, "".join(kept) + wanted.read_text())
-        make([*common, "olddefconfig"], source, place, environment)
+        make_target([*common, "olddefconfig"])
     return "".join(text for text in read_lines(config) if not DATED.match(text))
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.sandbox import Sandbox
+
 
 @dataclass(frozen=True)
 class Toolchain:
     """The compiler and the tools beside it, with their real versions.
 
-    ``identity`` changes whenever any of them would give another kernel; it is part of the store's key.
+    ``identity`` changes whenever any of them would give another kernel; it is part of the store's key. ``sandbox`` is
+    there where what is compiled is a stranger's.
     """
 
     cc: str
@@ -20,6 +23,7 @@ class Toolchain:
     make_version: tuple[int, ...]
     identity: str
     arch: str = "x86_64"
+    sandbox: Sandbox | None = None
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ def line_document(line: Line) -> Document:
         "base": base_document(line.tree.base),
         "toolchain": {"cc": line.toolchain.cc, "version": ".".join(map(str, line.toolchain.cc_version))},
         "compat": line.compat.reasons,
+        "builds_shut_in": not line.toolchain.sandbox.open_because if line.toolchain.sandbox else None,
         "machine": line.machine.name,
         "kconfig": line.fragment.name,
     }

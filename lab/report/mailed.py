@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lab.draft.write import Draft
     from lab.report.documents import Document
     from lab.tree.importing.case import ImportedCase
 
@@ -39,8 +40,8 @@ def imported_document(done: ImportedCase) -> Document:
     }  # fmt: skip
 
 
-def show_imported(done: ImportedCase) -> None:
-    """Tell a person what was taken, what was not, and what to do next."""
+def show_imported(done: ImportedCase, *, brief: bool = False) -> None:
+    """Tell a person what was taken, what was not, and what to do next; ``brief``: only what is not as it should be."""
     import click
 
     from lab.report.plain import one_line
@@ -48,10 +49,11 @@ def show_imported(done: ImportedCase) -> None:
     chosen = done.ingested.chosen
     say = click.echo
     say(one_line(f"{chosen.title} (v{chosen.revision}, {len(chosen.patches)} patch(es)) from {done.ingested.source}"))
-    for number, mail in enumerate(chosen.mails):
-        if number == SHOWN and len(chosen.mails) > SHOWN + 10:
-            rest = Counter(one.became.partition(";")[0].rstrip("0123456789") for one in chosen.mails[number:])
-            say(f"  and {len(chosen.mails) - number} more: " + ", ".join(f"{n} x {what}" for what, n in rest.items()))
+    mails = [one for one in chosen.mails if one.became.startswith("not taken")] if brief else chosen.mails
+    for number, mail in enumerate(mails):
+        if number == SHOWN and len(mails) > SHOWN + 10:
+            rest = Counter(one.became.partition(";")[0].rstrip("0123456789") for one in mails[number:])
+            say(f"  and {len(mails) - number} more: " + ", ".join(f"{n} x {what}" for what, n in rest.items()))
             break
         say(one_line(f"  {mail.where}: {mail.became}" + (f"  ({mail.subject})" if mail.subject else "")))
     for note in chosen.notes:
@@ -67,5 +69,54 @@ def show_imported(done: ImportedCase) -> None:
         say(one_line(f"Base: none chosen: {done.missing}"))
     for fix in chosen.fixes:
         say(one_line(f"Fix: {fix.subject.title} (by {fix.name or fix.email})"))
+    if brief:
+        say("")
+        return
     tree = f" --tree {done.choice.tree}" if done.choice and done.choice.tree else ""
     say(f"Written: {done.folder}\nNext:    lab repro {done.folder}{tree}")
+
+
+def draft_document(draft: Draft) -> Document:
+    """``lab case from-report --json``."""
+    evidence, machine = draft.evidence, draft.machine
+    finding = evidence.finding
+    return {
+        "folder": draft.folder,
+        "version": evidence.version,
+        "base": draft.base,
+        "command_line": evidence.command_line,
+        "machine": {
+            "nodes": [
+                {"memory": memory, "cpus": cpus} for memory, cpus in zip(machine.memory, machine.cpus, strict=True)
+            ],
+            "hole_below_4g": machine.hole,
+            "cpu": machine.model,
+            "sockets": machine.sockets,
+        },
+        "facts": evidence.facts,
+        "hints": evidence.hints,
+        "signature": finding.signature if finding else "",
+        "title": finding.title if finding else "",
+        "notes": draft.notes,
+    }
+
+
+def show_draft(draft: Draft) -> None:
+    """Tell a person what the report proves, and what to do next."""
+    import click
+
+    from lab.report.plain import one_line
+
+    evidence = draft.evidence
+    for fact in evidence.facts:
+        click.echo(one_line(f"{fact.what}  <- {fact.evidence[:120]}"))
+    if evidence.command_line:
+        click.echo(one_line(f"Command line: {evidence.command_line}"))
+    hints = ", ".join(f"{hint.symbol}={hint.value}" for hint in evidence.hints)
+    if hints:
+        click.echo(one_line(f"Config: {hints}"))
+    if evidence.finding:
+        click.echo(one_line(f"Crash: {evidence.finding.title} ({evidence.finding.signature})"))
+    for note in draft.notes:
+        click.echo(one_line(f"Note: {note}"))
+    click.echo(f"Written: {draft.folder}\nNext:    lab repro {draft.folder}")

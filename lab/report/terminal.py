@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from lab.case import Case
 from lab.console.compare import Row
 from lab.console.types import Finding, Frame, Report
 from lab.doctor import Check
@@ -71,6 +72,8 @@ def line_facts(line: Line) -> list[tuple[str, str]]:
         ("kernel", f"{base.version}, kconfig {line.fragment.name}, {line.toolchain.cc} {version}"),
         ("machine", f"{line.machine.name}: {line.machine.title}"),
     ]
+    if line.toolchain.sandbox:
+        rows.append(("builds", line.toolchain.sandbox.sentence))
     return [*rows, ("note", base.stand_in)] if base.stand_in else rows
 
 
@@ -145,14 +148,24 @@ def show_repro(repro: Repro) -> None:
     show_crash(console, repro.probes)
     show_guest_tests(console, repro.guest_tests)
     console.print()
-    name = repro.line.case.name
-    if repro.reproduced:
-        console.print(Text.assemble(("Reproduced. ", "bold"), "Which patch brought it:  ", f"lab bisect {name}"))
+    name = str(repro.line.case.folder) if repro.line.case.origin else repro.line.case.name
+    end = next((one for one in repro.probes if one.point.index == repro.line.series_end), None)
+    if looks_for_nothing(repro.line.case) and end is not None and not repro.reproduced:
+        console.print(Text(f"The series' end is {end.verdict.word}: {harmless(end.verdict.reason)}", style="bold"))
+    elif repro.reproduced:
+        console.print(
+            Text.assemble(("Reproduced. ", "bold"), "Which patch brought it:  ", f"lab bisect {harmless(name)}")
+        )
     elif repro.as_expected:
         tested = ", and no test program failed" if repro.guest_tests else ""
         console.print(Text(f"As expected: no bug at the points that were tried{tested}.", style="bold"))
     else:
         console.print(Text("Not what the case expects.", style="bold yellow"))
+
+
+def looks_for_nothing(case: Case) -> bool:
+    """Whether the case came by mail, or from a report without a crash, and names no bug to look for."""
+    return not (case.expect.signature or case.expect.title) and (case.origin is not None or not case.patches)
 
 
 def show_guest_tests(console: Console, tests: tuple[GuestTest, ...]) -> None:
