@@ -100,3 +100,40 @@ def check(*, case: str, wishes: Wishes, as_json: bool) -> int:
             show_line(line)
             checked = check_series(line, setup, seen=show_checked)
     return 0 if all(row.as_expected for row in checked) else 1
+
+
+@series.command()
+@click.argument("case")
+@click.argument("other", required=False)
+@wishes(TREE)
+@output_options
+def diff(*, case: str, other: str | None, wishes: Wishes, as_json: bool) -> int:
+    """Show the patches of CASE beside those of OTHER: another case, or anything that 'lab series import' takes.
+
+    Without OTHER, CASE is shown beside the genuine series that it names by Message-Id. Patches belong together by
+    their patch-ids, else by their titles.
+
+    Exits 0 when both have the same patches, else 1.
+
+    \b
+    lab series diff numa-foundation
+    lab series diff numa-v1 v2.mbox --json | jq '.rows[] | select(.how != "same")'
+    """
+    from lab.tree.importing.compare import beside, sketches
+    from lab.tree.importing.take import genuine, take
+
+    with working(wishes, quiet=as_json) as setup:
+        bases = setup.settings.bases
+        mine = take(case, setup.paths, bases, tree=setup.tree, progress=setup.progress).case
+        if other is None:
+            theirs = genuine(mine, setup.paths, bases, tree=setup.tree, progress=setup.progress).case
+        else:
+            theirs = take(other, setup.paths, bases, tree=setup.tree, progress=setup.progress, base="HEAD").case
+    rows = beside(sketches(mine.patches), sketches(theirs.patches))
+    if as_json:
+        emit({"case": mine.name, "other": theirs.name, "rows": rows})
+    else:
+        from lab.report.mailed import show_beside
+
+        show_beside(mine.name, theirs.name, rows)
+    return 0 if all(row.how == "same" for row in rows) else 1

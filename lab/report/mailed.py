@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lab.draft.write import Draft
     from lab.report.documents import Document
     from lab.tree.importing.case import ImportedCase
+    from lab.tree.importing.compare import Row, Sketch
 
 SHOWN = 60
 
@@ -120,3 +122,22 @@ def show_draft(draft: Draft) -> None:
     for note in draft.notes:
         click.echo(one_line(f"Note: {note}"))
     click.echo(f"Written: {draft.folder}\nNext:    lab repro {draft.folder}")
+
+
+def show_beside(here: str, there: str, rows: Sequence[Row]) -> None:
+    """Two series, a line for each patch."""
+    from rich.table import Table
+
+    from lab.report.plain import harmless
+    from lab.report.terminal import out
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("", harmless(here), "", harmless(there), ""):
+        table.add_column(heading, overflow="fold")
+
+    def cells(one: Sketch | None) -> tuple[str, str]:
+        return (f"{one.number}", f"{harmless(one.title)} (+{one.added} -{one.removed})") if one else ("", "")
+
+    for row in rows:
+        table.add_row(*cells(row.here), *cells(row.there), row.how)
+    out().print(table, markup=False)

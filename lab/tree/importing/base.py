@@ -62,7 +62,8 @@ def choose_base(
 
     Raises :class:`UserError` that says what is needed where none will do.
     """
-    places = at_hand(paths, tree, configured, progress)
+    sent = max((letter.time for letter in chosen.patches), default=0.0)
+    places = at_hand(paths, tree, configured, sent, progress)
     commit = chosen.base_commit
     if commit:
         for place in places:
@@ -82,7 +83,7 @@ def choose_base(
             f"{note}{score} of the {len(wanted)} files that the patches name are the same in {one.name} ({one.version})"
         )
         return Choice(one.name, one.tree, why, score, len(wanted))
-    version = by_date(max((letter.time for letter in chosen.patches), default=0.0))
+    version = by_date(sent)
     near = [place for place in places if version and version_series(place.version) == version]
     if near:
         why = f"{note}its date: Linux {version} was being made then, and {near[0].name} is {near[0].version}"
@@ -100,9 +101,13 @@ def choose_base(
 
 
 def at_hand(
-    paths: Paths, tree: Path | None, configured: Mapping[str, str], progress: Progress | None
+    paths: Paths, tree: Path | None, configured: Mapping[str, str], sent: float, progress: Progress | None
 ) -> list[Candidate]:
-    """The bases that need no network. With a tree that the user names, that one alone."""
+    """The bases that need no network. With a tree that the user names, that one alone.
+
+    A package that was not imported yet is left alone, as that takes a minute, where the series was ``sent`` before
+    anyone could have had that kernel.
+    """
     if tree is not None:
         base = resolve_base("HEAD", paths=paths, tree=tree, progress=progress)
         return [Candidate("HEAD", base.repo, base.commit, base.version, tree)]
@@ -115,10 +120,20 @@ def at_hand(
                 continue
             found.append(Candidate(name, base.repo, base.commit, base.version))
     for name, entry in sorted(load_table().items()):
-        if name not in configured and ((entry.package and installed_version(entry.package)) or imported(name, paths)):
+        if name in configured:
+            continue
+        here = imported(name, paths)
+        if here or (entry.package and could_have(entry.version, sent) and installed_version(entry.package)):
             base = resolve_base(name, paths=paths, progress=progress)
             found.append(Candidate(name, base.repo, base.commit, base.version))
     return found
+
+
+def could_have(version: str, sent: float) -> bool:
+    """Whether a mail ``sent`` at that time can be about ``version``: not long before its release."""
+    days = {series: day.timestamp() for day, series in releases()}
+    day = days.get(version_series(version), 0.0)
+    return sent <= 0 or sent > day - 90 * 86400
 
 
 def imported(name: str, paths: Paths) -> bool:

@@ -37,9 +37,15 @@ class Taken:
 
 
 def take(
-    name: str, paths: Paths, configured: Mapping[str, str], *, tree: Path | None, progress: Progress | None = None
+    name: str,
+    paths: Paths,
+    configured: Mapping[str, str],
+    *,
+    tree: Path | None,
+    progress: Progress | None = None,
+    base: str | None = None,
 ) -> Taken:
-    """The case that ``name`` is, or that is made of it.
+    """The case that ``name`` is, or that is made of it; ``base`` is that of mails, chosen where it is None.
 
     Raises :class:`UserError` where it is neither a case nor anything that one can be made of, and before any work
     where no base is at hand.
@@ -54,7 +60,7 @@ def take(
         return Taken(load_case(name, patches), tree)
     if path.is_file() and is_bundle(path):
         return Taken(load_case(str(unpacked(path, paths)), patches), tree)
-    return taken(name, paths, configured, tree=tree, base=None, progress=progress)
+    return taken(name, paths, configured, tree=tree, base=base, progress=progress)
 
 
 def taken(

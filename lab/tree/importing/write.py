@@ -73,7 +73,10 @@ def patch_file(letter: Letter) -> bytes:
     bracket = f"[PATCH {subject.counter}/{subject.total}] " if subject.counter and subject.total > 1 else "[PATCH] "
     head = [f"From: {address(letter.name, letter.email)}"]
     head += [f"Date: {letter.date}"] if letter.date else []
-    head += [f"Subject: {encoded(bracket + (subject.title or 'a patch without a subject'))}"]
+    given = bracket + (subject.title or "a patch without a subject")
+    if subject.patch and not subject.reply and subject.title and subject.text.endswith(subject.title):
+        given = subject.text  # as it was sent, revision and all: git am takes the brackets away
+    head += [f"Subject: {encoded(given)}"]
     head += [f"Message-ID: <{letter.msgid}>"] if not letter.msgid.endswith("@no-message-id") else []
     head += [f"In-Reply-To: <{letter.parent}>"] if letter.parent else []
     head += [f"References: {' '.join(f'<{one}>' for one in letter.references[-20:])}"] if letter.references else []
