@@ -288,7 +288,7 @@ class Scanner:
         """Whether a report that another one begins in has not come to its trace, so that the other's must tell."""
         rule = current.rule
         waits = rule.role == "start" and rule.blame != "none" and not rule.fatal and not rule.trace
-        return waits and not current.traced and current.seen <= UNTRACED_LINES and current.outer is None
+        return waits and not current.frames and current.seen <= UNTRACED_LINES and current.outer is None
 
     @staticmethod
     def _belongs(current: _Reading, rule: Rule) -> bool:
