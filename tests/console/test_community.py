@@ -1,5 +1,5 @@
-"""Reports in the community's words, as data: which function is to blame, under every kind of prefix; and lines of healthy
-machines, which give nothing. A new report is one entry in tests/data/reports/blame.txt."""
+"""Reports in the community's words, as data: which function is to blame, under every kind of prefix; and lines of
+healthy machines, which give nothing. A new report is one entry in tests/data/reports/blame.txt."""
 
 from __future__ import annotations
 
