@@ -209,6 +209,7 @@ def script_text(line: Line, setup: Setup, tree: Path, objects: Path, config: Pat
 def run_lab(arguments: argparse.Namespace, work: Path) -> Ran:
     """One `lab bisect`, as a person calls it."""
     argv = [str(Path(sys.executable).with_name("lab")), "bisect", arguments.case, "--accel", "tcg", "--json"]
+    argv += ["--no-revert"]  # it is beyond what is to be proven here
     argv += ["--tree", str(arguments.tree)] if arguments.tree else []
     argv += ["--cc", arguments.cc] if arguments.cc else []
     folders = {"LAB_CACHE": work / "cache", "LAB_DATA": work / "data"}

@@ -34,7 +34,7 @@ class Outlook:
     boot costs in seconds, ``redo`` what a wrong good costs in the search before it is found out."""
 
     cost: Cost = same_cost
-    weight: tuple[float, ...] = ()
+    weight: Sequence[float] = ()
     hot: int | None = None
     stored: frozenset[int] = frozenset()
     compiled: tuple[int, ...] = ()

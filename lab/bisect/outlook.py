@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from typing import overload
 
 from lab.bisect.choose import Outlook
 from lab.bisect.price import Pace, Prices
@@ -36,12 +37,9 @@ class LineView:
         hot = next((event.point for event in reversed(builds) if event.fresh), self.standing)
         pace = paced(events)
         boots = [event for event in events if isinstance(event, Boot)]
-        prices = Prices(self.contents, self.groups, pace) if boots else None
-        crash = crash_of(boots, self.points[-1].index)
-        weights = tuple(likelihood(touch, crash, self.compiled) if boots else 1.0 for touch in self.touches)
         return Outlook(
-            cost=prices.cost if prices else lambda _hot, _point, _compiled: 1.0,
-            weight=(1.0, *weights),
+            cost=Costs(self, pace).cost,
+            weight=Weights(self, crash_of(boots, self.points[-1].index)),
             hot=hot,
             stored=frozenset(built),
             compiled=tuple(sorted(built | {event.point for event in builds})),
@@ -99,6 +97,48 @@ class LineView:
         place = objects_folder(line.tree.key, line.fragment.name, line.toolchain, line.compat, self.setup.paths)
         tree = stands_at(place)
         return next((point.index for point in self.points if tree and point.tree == tree), None)
+
+
+class Costs:
+    """What probes cost, worked out when it is first asked for: most steps of a bisect are clear without it."""
+
+    def __init__(self, view: LineView, pace: Pace) -> None:
+        self.view = view
+        self.pace = pace
+
+    @cached_property
+    def prices(self) -> Prices:
+        """The prices as the object directory has them now."""
+        return Prices(self.view.contents, self.view.groups, self.pace)
+
+    def cost(self, hot: int | None, point: int, compiled: tuple[int, ...]) -> float:
+        """See :meth:`Prices.cost`."""
+        return self.prices.cost(hot, point, compiled)
+
+
+class Weights(Sequence[float]):
+    """How likely each point brought the bug, worked out when it is first asked for."""
+
+    def __init__(self, view: LineView, crash: Crash) -> None:
+        self.view = view
+        self.crash = crash
+
+    @cached_property
+    def all(self) -> tuple[float, ...]:
+        """The weights of all points."""
+        return (1.0, *(likelihood(touch, self.crash, self.view.compiled) for touch in self.view.touches))
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[float]: ...
+
+    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
+        return self.all[index]
+
+    def __len__(self) -> int:
+        return len(self.view.points)
 
 
 def paced(events: Sequence[Event], usual: Pace = USUAL) -> Pace:
