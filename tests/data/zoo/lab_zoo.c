@@ -931,23 +931,29 @@ static const struct zoo_trigger {
 	  "BUG: workqueue leaked lock or atomic in zoo_leaky_work_fn" },
 };
 
-static ssize_t zoo_write(struct file *file, const char __user *from, size_t size, loff_t *offset)
+static int zoo_run(const char *name)
 {
-	char name[32];
 	size_t i;
 
-	if (size == 0 || size >= sizeof(name) || copy_from_user(name, from, size))
-		return -EINVAL;
-	name[size] = 0;
-	name[strcspn(name, "\n")] = 0;
 	for (i = 0; i < ARRAY_SIZE(zoo_triggers); i++) {
 		if (strcmp(zoo_triggers[i].name, name))
 			continue;
 		pr_info("lab-zoo: %s\n", name);
 		zoo_triggers[i].run();
-		return size;
+		return 0;
 	}
 	return -ENOENT;
+}
+
+static ssize_t zoo_write(struct file *file, const char __user *from, size_t size, loff_t *offset)
+{
+	char name[32];
+
+	if (size == 0 || size >= sizeof(name) || copy_from_user(name, from, size))
+		return -EINVAL;
+	name[size] = 0;
+	name[strcspn(name, "\n")] = 0;
+	return zoo_run(name) ?: size;
 }
 
 #if MODERN
@@ -956,8 +962,20 @@ static const struct proc_ops zoo_fops = { .proc_write = zoo_write };
 static const struct file_operations zoo_fops = { .write = zoo_write };
 #endif
 
+/* "zoo_run=NAME" on the kernel's command line: for a machine without user space */
+static char zoo_wanted[32];
+
+static int __init zoo_want(char *name)
+{
+	strncpy(zoo_wanted, name, sizeof(zoo_wanted) - 1);
+	return 1;
+}
+__setup("zoo_run=", zoo_want);
+
 static int __init zoo_init(void)
 {
-	return proc_create("lab-zoo", 0200, NULL, &zoo_fops) ? 0 : -ENOMEM;
+	if (!proc_create("lab-zoo", 0200, NULL, &zoo_fops))
+		return -ENOMEM;
+	return zoo_wanted[0] ? zoo_run(zoo_wanted) : 0;
 }
 late_initcall(zoo_init);
