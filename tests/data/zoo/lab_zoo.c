@@ -357,9 +357,9 @@ static noinline void zoo_leak(void)
 
 static noinline void zoo_redzone(void)
 {
-	char *volatile p = kmalloc(64, GFP_KERNEL);
+	char *volatile p = kmalloc(256, GFP_KERNEL);
 
-	p[64 + zoo_zero] = 1;
+	p[256 + zoo_zero] = 1;
 	kfree(p);
 	ZOO_STAY();
 }
@@ -627,7 +627,11 @@ static noinline void zoo_gpf(void)
 
 static noinline void zoo_opcode(void)
 {
+#ifdef CONFIG_ARM64
+	asm volatile(".inst 0");
+#else
 	asm volatile(".byte 0x0f, 0xff, 0xc0");
+#endif
 }
 
 static noinline void zoo_bug(void)
@@ -641,9 +645,13 @@ static noinline void zoo_warn(void)
 	ZOO_STAY();
 }
 
+static const char zoo_constant[] = "written over";
+
 static noinline void zoo_read_only(void)
 {
-	*(volatile char *)linux_banner = 0;
+	char *volatile p = (char *)zoo_constant;
+
+	*p = 0;
 }
 
 static noinline void zoo_jump_nowhere(void)
@@ -775,16 +783,17 @@ static noinline void zoo_leaky_work_queue(void)
 
 /* at boot: "zoo=NAME" on the kernel's command line, before the traps have their real handlers */
 
-static noinline void zoo_early_null(void)
+static noinline __maybe_unused void zoo_early_null(void)
 {
 	*(volatile int *)16 = 1;
 }
 
-static noinline void zoo_early_bug(void)
+static noinline __maybe_unused void zoo_early_bug(void)
 {
 	BUG();
 }
 
+#ifndef MODULE
 static int __init zoo_early(char *name)
 {
 	if (!strcmp(name, "null"))
@@ -796,8 +805,9 @@ static int __init zoo_early(char *name)
 	return 0;
 }
 early_param("zoo", zoo_early);
+#endif
 
-#if MODERN && defined(CONFIG_KUNIT)
+#if MODERN && defined(CONFIG_KUNIT) && !defined(MODULE)
 static void zoo_test_passes(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, 1, 1);
@@ -931,29 +941,23 @@ static const struct zoo_trigger {
 	  "BUG: workqueue leaked lock or atomic in zoo_leaky_work_fn" },
 };
 
-static int zoo_run(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(zoo_triggers); i++) {
-		if (strcmp(zoo_triggers[i].name, name))
-			continue;
-		pr_info("lab-zoo: %s\n", name);
-		zoo_triggers[i].run();
-		return 0;
-	}
-	return -ENOENT;
-}
-
 static ssize_t zoo_write(struct file *file, const char __user *from, size_t size, loff_t *offset)
 {
 	char name[32];
+	size_t i;
 
 	if (size == 0 || size >= sizeof(name) || copy_from_user(name, from, size))
 		return -EINVAL;
 	name[size] = 0;
 	name[strcspn(name, "\n")] = 0;
-	return zoo_run(name) ?: size;
+	for (i = 0; i < ARRAY_SIZE(zoo_triggers); i++) {
+		if (strcmp(zoo_triggers[i].name, name))
+			continue;
+		pr_info("lab-zoo: %s\n", name);
+		zoo_triggers[i].run();
+		return size;
+	}
+	return -ENOENT;
 }
 
 #if MODERN
@@ -962,20 +966,14 @@ static const struct proc_ops zoo_fops = { .proc_write = zoo_write };
 static const struct file_operations zoo_fops = { .write = zoo_write };
 #endif
 
-/* "zoo_run=NAME" on the kernel's command line: for a machine without user space */
-static char zoo_wanted[32];
-
-static int __init zoo_want(char *name)
-{
-	strncpy(zoo_wanted, name, sizeof(zoo_wanted) - 1);
-	return 1;
-}
-__setup("zoo_run=", zoo_want);
-
 static int __init zoo_init(void)
 {
-	if (!proc_create("lab-zoo", 0200, NULL, &zoo_fops))
-		return -ENOMEM;
-	return zoo_wanted[0] ? zoo_run(zoo_wanted) : 0;
+	return proc_create("lab-zoo", 0200, NULL, &zoo_fops) ? 0 : -ENOMEM;
 }
+
+#ifdef MODULE
+module_init(zoo_init);
+MODULE_LICENSE("GPL");
+#else
 late_initcall(zoo_init);
+#endif
