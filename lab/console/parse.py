@@ -97,6 +97,7 @@ class _Parser:
         self.framed = False
         self.in_code = False
         self.user = False
+        self.lost = False  # at an address with no name: who jumped there is in the link register
 
     def line(self, number: int, text: str) -> bool:  # noqa: PLR0911 -- one return a kind of line
         """Take a line; true where it is of a report's kind."""
@@ -110,6 +111,11 @@ class _Parser:
         if found := trace.pointer(text):
             self._point(found, text)
             return True
+        if self.lost and (found := trace.link(text)):
+            self.lost = False
+            self._point(found, text)
+            return True
+        self.lost = self.pointer is None and trace.is_nowhere(text)
         if trace.is_heading(text):
             self._begin(text.strip()[:80], number)
             return True

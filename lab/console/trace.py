@@ -77,6 +77,19 @@ def _pointer() -> re.Pattern[str]:
     )
 
 
+@cache
+def _link() -> re.Pattern[str]:
+    """The line that tells where the processor came from."""
+    return re.compile(
+        r"\s*(?:lr : |LR is at |ra : |LR \[[0-9a-f]*\] )(?:\[<[0-9a-f]*>\] )?(?P<function>"
+        + NAME
+        + ")"
+        + _AT
+        + _MODULE
+        + _FILE
+    )
+
+
 _HEADINGS = (
     r"Call [Tt]race:",
     r"[Bb]acktrace(?: \(crc \w+\))?:",
@@ -171,6 +184,19 @@ def compiled_source(text: str) -> bool:
 @cache
 def _source() -> re.Pattern[str]:
     return re.compile(r" \([\w./+-]+\.[chSs]:\d+")
+
+
+def is_nowhere(text: str) -> bool:
+    """Whether a line tells that the processor was at an address with no name (``pc : 0x0``): it jumped there."""
+    return (
+        " 0x" in text and re.match(r"\s*(?:pc : |PC is at |epc : |NIP \[[0-9a-f]*\] )0x[0-9a-f]+\s*$", text) is not None
+    )
+
+
+def link(text: str) -> Frame | None:
+    """The frame of a line that tells the link register (``lr : func+0x1/0x2``), or nothing."""
+    found = _link().match(text)
+    return _made(found, True, text) if found else None
 
 
 def is_heading(text: str) -> bool:
