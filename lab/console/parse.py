@@ -109,6 +109,9 @@ class _Parser:
             self.traces[-1].frames.append(found)
             return True
         if found := trace.pointer(text):
+            if trace.is_outside(found):
+                self.lost = self.pointer is None
+                return self._note(text) or True
             self._point(found, text)
             return True
         if self.lost and (found := trace.link(text)):

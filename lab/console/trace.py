@@ -150,11 +150,12 @@ def frame(text: str) -> Frame | None:
 
 
 def _made(found: re.Match[str], sure: bool, text: str) -> Frame:
+    offset, size = (int((found[name] or "0")[:16], 16) for name in ("offset", "size"))
     return Frame(
         plain(found["function"]),
-        int((found["offset"] or "0")[:16], 16),
-        int((found["size"] or "0")[:16], 16),
-        sure,
+        offset,
+        size,
+        sure and not 0 < size < offset,
         found["module"] or "",
         found["file"] or "",
         int((found["line"] or "0")[:9]),
@@ -191,6 +192,11 @@ def is_nowhere(text: str) -> bool:
     return (
         " 0x" in text and re.match(r"\s*(?:pc : |PC is at |epc : |NIP \[[0-9a-f]*\] )0x[0-9a-f]+\s*$", text) is not None
     )
+
+
+def is_outside(frame: Frame) -> bool:
+    """Whether the address is behind the end of the function that it is told by: of data, or of nothing."""
+    return 0 < frame.size < frame.offset
 
 
 def link(text: str) -> Frame | None:
