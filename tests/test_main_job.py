@@ -60,6 +60,11 @@ def test_the_guilty_patch_is_named():
     verdicts = {probe["point"]: probe["verdict"] for probe in result["probes"]}
     assert verdicts[FIRST_BAD] == "bad"
     assert verdicts[FIRST_BAD - 1] == "good"
+    holds = {check["what"]: check["holds"] for check in result["proof"]}
+    assert holds["the bad end shows the bug"]
+    assert holds["with the patch the bug is there"]
+    assert holds["without it the bug is not there"]
+    assert result["confidence"] >= 0.99
 
 
 def test_with_the_fix_there_is_no_bug():
