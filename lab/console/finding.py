@@ -181,6 +181,8 @@ def build(report: Open, time: float | None = None) -> Finding:
         values["func"], values["func2"] = sorted((values["func"], values["func2"]))
     values["caller"] = blamed(chain, after=function) or NOWHERE
     values.setdefault("access", "")
+    place = groups.get("where", "").rpartition(":")
+    values["place"] = f"{in_tree(place[0])}:LINE" if place[2].rstrip("!").isdigit() else ""
     made = " ".join(title.format_map(values).split())
     parts = [values["func"], values["func2"]] if values.get("func2") else [function]
     shown = values.get("text") or " ".join(filter(None, (values.get("what"), values.get("access"))))
@@ -281,7 +283,8 @@ def _signature(word: str, functions: Sequence[str], shown: str) -> str:
 
 
 def _alternatives(rule: Rule, values: dict[str, str], title: str) -> tuple[str, ...]:
-    made = (" ".join(one.format_map(values).split()) for one in rule.alternatives)
+    told = (one for one in rule.alternatives if values["place"] or "{place}" not in one)
+    made = (" ".join(one.format_map(values).split()) for one in told)
     return tuple(dict.fromkeys(one for one in made if one != title))
 
 

@@ -91,3 +91,10 @@ def test_a_warning_long_before_something_fatal_is_not_what_is_blamed() -> None:
     first = scan(warning + bug.replace("5.000000", "0.090000")).first
     assert first is not None
     assert first.title == "WARNING in early_thread"
+
+
+def test_older_names_of_a_bug_stand_beside_its_title() -> None:
+    bug = scan("kernel BUG at ./mm/mempolicy.c:1785!\nRIP: 0010:guilty+0x1/0x2\n").findings[0]
+    assert bug.alternatives == ("kernel BUG at mm/mempolicy.c:LINE!",)
+    freed = scan("BUG: KASAN: double-free in kfree+0x1/0x2\nCall Trace:\n kfree+0x1/0x2\n twice+0x1/0x2\n").findings[0]
+    assert (freed.title, freed.alternatives) == ("KASAN: invalid-free in twice", ("KASAN: double-free in twice",))

@@ -15,6 +15,7 @@ RULES: tuple[Rule, ...] = (
         pattern=r"[kK]ernel BUG (?:at|in)\b(?: (?P<where>\S+:\d+|\S+))?",
         title="kernel BUG in {func}",
         example="kernel BUG at mm/mempolicy.c:1785!",
+        alternatives=("kernel BUG at {place}!",),
         fatal=True,
         refine=(
             Refine(

@@ -11,6 +11,7 @@ RULES: tuple[Rule, ...] = (
         needles=("BUG: KASAN: ", "BUG: KASan: "),
         pattern=r"BUG: KAS[Aa][Nn]: (?P<what>[a-z][\w -]*?)(?: access)?(?: in (?:\[[^\]]*\] )?(?P<func>[\w.$]+)(?:\+0x| |$|\.)|\s*$| on )",
         title="KASAN: {what} in {func}",
+        alternatives=("KASAN: {what} in {func}",),
         example="BUG: KASAN: slab-out-of-bounds in lkdtm_SLAB_LINEAR_OVERFLOW+0x5c/0x70",
         blame="header",
         refine=(
