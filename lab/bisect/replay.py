@@ -66,5 +66,6 @@ def load(path: Path) -> list[Event]:
     events, lost = read(path)
     if not events:
         what = f"none of its {lost} lines is a record of a bisect" if lost else "it is empty"
-        raise UserError(f"{path}: not a bisect's journal: {what}")
+        hint = f"what git bisect log wrote goes with a case: lab bisect replay {path} CASE"
+        raise UserError(f"{path}: not a bisect's journal: {what}", hint=hint)
     return events
