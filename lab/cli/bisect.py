@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lab.cli.common import BOOT, BUILD, TREE, F, Wishes, chosen_case, emit, output_options, wishes, working
-from lab.cli.hunts import BAD_MACHINE, Hunting, hunt_config, hunt_machine
+from lab.cli.hunts import BAD_MACHINE, Hunting, hunt_config, hunt_history, hunt_machine
 
 if TYPE_CHECKING:
     from lab.bisect.records import Question, Told
@@ -94,6 +94,8 @@ def several(options: tuple[Any, ...]) -> Callable[[F], F]:
 @click.option("--config", nargs=2, metavar="GOOD BAD", help="Which symbol of the second kconfig brings the bug?")
 @click.option(BAD_MACHINE, hidden=True)
 @click.option("--at", type=int, metavar="N", help="With --config or --machine GOOD BAD: the point; default: the end.")
+@click.option("--good", multiple=True, metavar="REV", help="With --bad and --tree: a commit without the bug.")
+@click.option("--bad", metavar="REV", help="Search the history of --tree, not the series, below this commit.")
 @output_options
 def run(*, case: str, wishes: Wishes, as_json: bool, **more: Any) -> int:
     """Find the patch of CASE's series that brought the bug the case expects (or else the one its end shows).
@@ -110,6 +112,7 @@ def run(*, case: str, wishes: Wishes, as_json: bool, **more: Any) -> int:
     lab bisect early-policy --mail answer.txt --markdown answer.md
     lab bisect early-policy --config tiny-numa-slab tiny-numa    which kconfig symbol brings it
     lab bisect early-policy --machine one-node two-nodes         what of the machine it needs
+    lab bisect early-policy --tree ~/linux --good v6.1 --bad v6.2    which commit of a history
     lab bisect log early-policy                                  what was seen so far
     lab bisect replay bisect.jsonl                               a bisect again, from its journal
     """
@@ -120,6 +123,10 @@ def run(*, case: str, wishes: Wishes, as_json: bool, **more: Any) -> int:
         return hunt_config(case, config, wishes, at=at, as_json=as_json)
     if bad_machine:
         return hunt_machine(case, (wishes.machine or "", bad_machine), wishes, at=at, as_json=as_json)
+    good, bad = more.pop("good"), more.pop("bad")
+    if good or bad:
+        result = hunt_history(case, (good, bad), wishes, rules=options_of(more).rules, as_json=as_json)
+        return shown(result, more["markdown"], more["mail"], as_json=as_json)
     if at is not None:
         raise click.UsageError("--at goes with --config or with --machine GOOD BAD")
     if more["resume"] and more["fresh"]:

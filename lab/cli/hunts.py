@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lab.cli.common import Wishes, chosen_case, emit, working
+
+if TYPE_CHECKING:
+    from lab.bisect.plan import Rules
+    from lab.bisect.result import Result
 
 BAD_MACHINE = "--bad-machine"
 
@@ -57,3 +63,24 @@ def hunt_machine(case: str, pair: tuple[str, str], wishes: Wishes, *, at: int | 
     else:
         show_machine_hunt(found)
     return 0 if found.smallest is not None and not found.reason else 1
+
+
+def hunt_history(
+    case: str, ends: tuple[tuple[str, ...], str | None], wishes: Wishes, *, rules: Rules, as_json: bool
+) -> Result:
+    """``lab bisect --good REV --bad REV``."""
+    from dataclasses import replace
+
+    from lab.bisect.history import read_history
+    from lab.bisect.history_run import bisect_history
+    from lab.report.bisect_live import watched
+
+    good, bad = ends
+    if not good or not bad:
+        raise click.UsageError("--good and --bad go together: name a commit without the bug and one with it")
+    wanted = chosen_case(case, wishes)
+    command = ["lab", "bisect", case, "--tree", str(wishes.tree), *(f"--good={one}" for one in good), f"--bad={bad}"]
+    with watched(quiet=as_json) as watch, working(wishes, quiet=True) as quiet:
+        setup = replace(quiet, progress=watch.progress)
+        found = read_history(wanted, good, bad, setup)
+        return bisect_history(wanted, found, setup, rules=rules, command=command, begin=watch.begin, watcher=watch)

@@ -40,6 +40,9 @@ def repeat_crash(result: Result) -> str:
     if not result.candidates or result.question.command[:2] != ("lab", "bisect"):
         return ""
     point = max(one.point.index for one in result.candidates)
+    if any(word.startswith("--bad=") for word in result.question.command):  # of a history: the case has no such point
+        commit = next(one.point.commit for one in result.candidates if one.point.index == point)
+        return f"git checkout {commit} && lab check {result.question.command[2]}"
     return shlex.join(["lab", "repro", *result.question.command[2:], "--at", str(point)])
 
 
