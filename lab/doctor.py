@@ -52,6 +52,7 @@ TOOLS = (
     Tool("qemu-system-x86_64", "qemu-system-x86", "guests"),
     Tool("busybox", "busybox-static", "the guests' user space"),
     Tool("ccache", "ccache", "compiling nothing twice", needed=False),
+    Tool("bwrap", "bubblewrap", "shutting in the builds of series that came by mail", needed=False),
 )
 
 HEADERS = (
