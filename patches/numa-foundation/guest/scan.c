@@ -134,6 +134,12 @@ static void test_window(void)
 	ok(large.largest > small.largest && large.largest <= 9 * table + other, "a larger window marks more at once");
 }
 
+/* Seconds of run time from one scan to the next; a slow guest can see more of them than it waited for. */
+static double interval(struct seen seen)
+{
+	return seen.scans > 1 ? (seen.last - seen.first) / (seen.scans - 1) : 1e9;
+}
+
 static void test_period(void)
 {
 	struct seen often, seldom;
@@ -144,14 +150,15 @@ static void test_period(void)
 	seldom = watch(SIZE, 6, 300);
 	ok(seldom.scans >= 2 && seldom.last - seldom.first >= 0.9 * (seldom.scans - 2),
 	   "scans are not closer together than the period");
-	ok(often.scans == 6 && often.last < seldom.last, "with a shorter period they are");
+	ok(often.scans >= 6 && interval(often) < interval(seldom), "with a shorter period they are");
 
 	set(0, 100, 1600, 64);
 	set_sysctl("balance_numa_settle_count", 1);
 	seldom = watch(SIZE, 8, 300);
 	set_sysctl("balance_numa_settle_count", 1000000);
 	often = watch(SIZE, 8, 300);
-	ok(often.scans == 8 && often.last < seldom.last, "the period grows when memory has settled, as the count allows");
+	ok(often.scans >= 8 && interval(often) < interval(seldom),
+	   "the period grows when memory has settled, as the count allows");
 }
 
 static void test_feature(void)
