@@ -20,18 +20,6 @@ static void test_success(void)
 	munmap(start, PAGES * PAGE);
 }
 
-/* Try to move a page to node 1, which is not to work: how much pgmigrate_fail rises; -1 where it moved. */
-static long failures(char *page, const char *what)
-{
-	long success = vmstat("pgmigrate_success"), fail = vmstat("pgmigrate_fail");
-
-	move_to(page, PAGE, 1);
-	success = vmstat("pgmigrate_success") - success;
-	fail = vmstat("pgmigrate_fail") - fail;
-	note("%s: pgmigrate_fail +%ld, pgmigrate_success +%ld, on node %d", what, fail, success, node_of(page));
-	return node_of(page) == 0 ? fail : -1;
-}
-
 static void test_fail(void)
 {
 	static const char name[] = "/lab/page";
@@ -117,6 +105,7 @@ int main(void)
 {
 	need_two_nodes(8);
 	plan(8);
+	stop_scans();
 	test_success();
 	test_fail();
 	test_names();

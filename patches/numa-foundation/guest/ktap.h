@@ -217,6 +217,21 @@ static bool has_sysctl(const char *name)
 	return access(sysctl_path(name), F_OK) == 0;
 }
 
+static bool debugfs(void);
+
+static void numa_feature_on(void)
+{
+	spew("/sys/kernel/debug/sched_features", "NUMA");
+}
+
+/* Have nobody's memory scanned until this program ends, as far as the kernel has the scheduler feature. */
+static void stop_scans(void)
+{
+	debugfs();
+	if (spew("/sys/kernel/debug/sched_features", "NO_NUMA"))
+		atexit(numa_feature_on);
+}
+
 static bool debugfs(void)
 {
 	if (access("/sys/kernel/debug/sched_features", F_OK) == 0 ||
@@ -339,6 +354,32 @@ static unsigned long move_to(char *start, size_t size, int node)
 			moved += status == node;
 	}
 	return moved;
+}
+
+/*
+ * Try to move a page to node 1, which is not to work: how much pgmigrate_fail rises, or -1 where the page has moved.
+ * Other tasks' pages can be on the move; it is tried until none was.
+ */
+static long failures(char *page, const char *what)
+{
+	long success, fail;
+
+	for (int tries = 0; tries < 20; tries++) {
+		const char *text = slurp("/proc/vmstat");
+
+		success = counter(text, "pgmigrate_success");
+		fail = counter(text, "pgmigrate_fail");
+		if (fail < 0)
+			return -1;
+		move_to(page, PAGE, 1);
+		text = slurp("/proc/vmstat");
+		success = counter(text, "pgmigrate_success") - success;
+		fail = counter(text, "pgmigrate_fail") - fail;
+		if (!success && node_of(page) == 0)
+			break;
+	}
+	note("%s: pgmigrate_fail +%ld, pgmigrate_success +%ld, on node %d", what, fail, success, node_of(page));
+	return node_of(page) == 0 ? fail : -1;
 }
 
 /* A mapping that starts at a page table's boundary and consists of small pages. */

@@ -52,13 +52,17 @@ static void test_names(void)
 static void test_success(void)
 {
 	char *start = pages_from(PAGES * PAGE, 0);
-	long before = vmstat("pgmigrate_success");
+	long before = vmstat("pgmigrate_success"), rise;
 
+	/* Others can migrate as well; not that much in so short a time */
 	move_to(start, PAGES * PAGE, 1);
-	ok(before >= 0 && vmstat("pgmigrate_success") - before == PAGES, "pgmigrate_success counts pages, by move_pages()");
+	rise = vmstat("pgmigrate_success") - before;
+	ok(before >= 0 && rise >= PAGES && rise < 2 * PAGES, "pgmigrate_success counts pages, by move_pages()");
 	before = vmstat("pgmigrate_success");
-	ok(mbind(start, PAGES * PAGE, MPOL_BIND, 1, MPOL_MF_MOVE) == 0 && pages_on(start, PAGES * PAGE, 0) == PAGES &&
-		   vmstat("pgmigrate_success") - before == PAGES,
+	if (mbind(start, PAGES * PAGE, MPOL_BIND, 1, MPOL_MF_MOVE))
+		bail("mbind");
+	rise = vmstat("pgmigrate_success") - before;
+	ok(pages_on(start, PAGES * PAGE, 0) == PAGES && rise >= PAGES && rise < 2 * PAGES,
 	   "pgmigrate_success counts pages, by mbind()");
 	munmap(start, PAGES * PAGE);
 }
@@ -69,12 +73,10 @@ static void test_fail(void)
 	char *start = pages_from(PAGE, 0);
 	struct iovec vector = {.iov_base = start, .iov_len = PAGE};
 	int ends[2], file = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	long before = vmstat("pgmigrate_fail");
 
 	if (pipe(ends) || vmsplice(ends[1], &vector, 1, 0) != (ssize_t)PAGE)
 		bail("vmsplice");
-	move_to(start, PAGE, 1);
-	ok(before >= 0 && vmstat("pgmigrate_fail") == before, "pgmigrate_fail leaves out a page that is only busy");
+	ok(failures(start, "busy") == 0, "pgmigrate_fail leaves out a page that is only busy");
 	close(ends[0]);
 	close(ends[1]);
 
@@ -86,9 +88,7 @@ static void test_fail(void)
 		bail("mmap");
 	touch(start, PAGE);
 	settle(start);
-	before = vmstat("pgmigrate_fail");
-	move_to(start, PAGE, 1);
-	ok(before >= 0 && vmstat("pgmigrate_fail") - before == 1, "pgmigrate_fail counts a page that can not be moved");
+	ok(failures(start, "ramfs") == 1, "pgmigrate_fail counts a page that can not be moved");
 	close(file);
 	unlink(name);
 }
@@ -191,11 +191,12 @@ int main(void)
 {
 	need_two_nodes(TESTS);
 	plan(TESTS);
-	/* First the counts that scans would disturb: nothing has run for long enough to be scanned */
+	stop_scans(); /* first the counts that they would disturb */
 	test_names();
 	test_success();
 	test_fail();
 	test_compaction();
+	numa_feature_on();
 	set("scan_delay_ms", 50);
 	set("scan_period_min_ms", 100);
 	set("scan_period_max_ms", 400);
