@@ -121,6 +121,8 @@ static void test_huge(void)
 	long before, seen;
 
 	run_on(0);
+	/* Off by default with less than 512 MiB (mm/huge_memory.c, hugepage_init()) */
+	spew("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	before = vmstat("thp_fault_alloc");
 	madvise(start, TABLE, MADV_HUGEPAGE);
 	memset(start, 'u', TABLE);
