@@ -132,8 +132,7 @@ int main(void)
 		return 0;
 	}
 	spew("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
-	if (has_sysctl("balance_numa_scan_delay_ms"))
-		set_sysctl("balance_numa_scan_delay_ms", 1000000); /* nobody else is to mark pages */
+	stop_scans();
 	test_split();
 	test_whole();
 	test_follow();

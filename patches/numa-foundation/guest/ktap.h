@@ -224,12 +224,23 @@ static void numa_feature_on(void)
 	spew("/sys/kernel/debug/sched_features", "NUMA");
 }
 
-/* Have nobody's memory scanned until this program ends, as far as the kernel has the scheduler feature. */
+/*
+ * Have nobody's memory scanned until this program ends, as far as the kernel has the scheduler feature, and wait until
+ * whoever reads this program's output has taken the faults of what is marked already.
+ */
 static void stop_scans(void)
 {
 	debugfs();
-	if (spew("/sys/kernel/debug/sched_features", "NO_NUMA"))
-		atexit(numa_feature_on);
+	if (!spew("/sys/kernel/debug/sched_features", "NO_NUMA"))
+		return;
+	atexit(numa_feature_on);
+	for (int tries = 0, quiet = 0; tries < 50 && quiet < 3; tries++) {
+		long before = vmstat("numa_hint_faults");
+
+		note("scans are stopped");
+		usleep(50000);
+		quiet = vmstat("numa_hint_faults") == before ? quiet + 1 : 0;
+	}
 }
 
 static bool debugfs(void)

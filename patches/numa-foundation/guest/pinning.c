@@ -176,8 +176,7 @@ int main(void)
 			skip("pinning marked pages", "no MPOL_MF_LAZY in this kernel");
 		return 0;
 	}
-	if (has_sysctl("balance_numa_scan_delay_ms"))
-		set_sysctl("balance_numa_scan_delay_ms", 1000000); /* nobody else is to mark pages */
+	stop_scans();
 	test_small();
 	test_table();
 	test_huge();

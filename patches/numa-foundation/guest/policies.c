@@ -194,8 +194,7 @@ int main(void)
 
 	need_two_nodes(22);
 	plan(22);
-	if (has_sysctl("balance_numa_scan_delay_ms"))
-		set_sysctl("balance_numa_scan_delay_ms", 1000000); /* nobody else is to mark pages */
+	stop_scans();
 	test_local();
 	test_noop();
 	probe = pages_from(PAGE, 0);
