@@ -23,16 +23,25 @@ BASE_APPEND = "console=ttyS0,115200 earlyprintk=ttyS0,115200 panic=-1 no_timer_c
 + timer doesn't work!") where an overloaded host delivers them late (arch/x86/kernel/apic/io_apic.c): seen once in
 seven boots with fifteen processes on two cores.
 """
+TCG_APPEND = "lpj=10000000"
+"""Loops per jiffy, as of a 2.5 GHz TSC at 250 Hz. Else each CPU but the first measures its own (init/calibrate.c): 0.1
+to 0.2 s a CPU, as nothing else can go on, and on a loaded host the result is arbitrary ("failed to get a good
+estimate"). It is what a delay in the kernel is counted in; no device that QEMU emulates needs one. The last word
+counts: ``lpj=0`` makes a guest measure.
+"""
 COMMAND_LINE_BYTES = 2047
 """x86's COMMAND_LINE_SIZE less the final zero (arch/x86/include/asm/setup.h); what is longer is cut by the kernel."""
 
 
-def kernel_command_line(machine: Machine, append: str) -> str:
+def kernel_command_line(machine: Machine, append: str, accel: str = "tcg") -> str:
     """What the kernel gets: the lab's own words, the machine's, then ``append``, so that the last word is the user's.
+
+    With an ``accel`` other than TCG the guest's time is real, and is left for it to measure.
 
     Raises :class:`UserError` for line ends and for more than the kernel takes.
     """
-    line = " ".join(part for part in (BASE_APPEND, machine.append, append.strip()) if part)
+    own = (BASE_APPEND, TCG_APPEND if accel.startswith("tcg") else "")
+    line = " ".join(part for part in (*own, machine.append, append.strip()) if part)
     if not line.isprintable():
         raise UserError("append: the kernel command line has a line end or another control character")
     if len(line.encode()) > COMMAND_LINE_BYTES:

@@ -86,7 +86,7 @@ def boot(
     """
     check_image(image)
     check_host_memory(machine, available_memory())
-    line = kernel_command_line(machine, append)
+    line = kernel_command_line(machine, append, accel)
     ask = Ask(
         image=image,
         machine=machine,

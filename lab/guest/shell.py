@@ -47,7 +47,7 @@ def interact(
         machine,
         image=image,
         initrd=initramfs,
-        append=kernel_command_line(machine, f"{append} {SHELL_WORD}"),
+        append=kernel_command_line(machine, f"{append} {SHELL_WORD}", accel.name),
         accel=accel.name,
         template=data_folder("qemu") / TEMPLATE,
     )

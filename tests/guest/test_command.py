@@ -109,8 +109,10 @@ def test_an_unknown_name_in_the_template_is_refused(two_nodes: Machine, tmp_path
 
 
 def test_the_users_words_come_last_on_the_kernels_command_line(two_nodes: Machine) -> None:
-    line = kernel_command_line(replace(two_nodes, append="debug"), " panic=5 ")
+    line = kernel_command_line(replace(two_nodes, append="debug"), " panic=5 ", "kvm")
     assert line == "console=ttyS0,115200 earlyprintk=ttyS0,115200 panic=-1 no_timer_check debug panic=5"
+    emulated = kernel_command_line(two_nodes, "lpj=0")
+    assert emulated.endswith(" no_timer_check lpj=10000000 lpj=0"), "a guest's own word comes last"
 
 
 @pytest.mark.parametrize("bad", ["a\nb", "x" * 2048, "\x1b[2J"])
