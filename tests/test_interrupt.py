@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and SIGKILL at any step leave no child process and nothing half-written in the store."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,3 +151,39 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(world, tmp_path):
     assert "1 MB are free" in last
     assert "set LAB_CACHE to another disk" in last
     assert "Traceback" not in result.stderr.decode()
+
+
+GIT = """\
+#!/bin/sh
+# git, but for one of its commands, which never ends
+for word; do case $word in -*|*=*|/*) ;; *) break ;; esac; done
+if [ "$word" = "$(cat {world}/stop)" ]; then touch {world}/started; sleep 1000 & sleep 1000; fi
+exec {git} "$@"
+"""
+
+
+@pytest.mark.parametrize("command", ["init", "apply", "update-ref", "read-tree"])
+def test_no_git_is_left_and_what_it_left_is_no_obstacle(world, tmp_path, monkeypatch, command):
+    """A base being made, a patch being applied, a series being kept, a checkout."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "git").write_text(GIT.format(world=tmp_path, git=shutil.which("git")))
+    (folder / "git").chmod(0o755)
+    (tmp_path / "stop").write_text(command)
+    world(build=FOREVER.format(world=tmp_path))
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    end(start(tmp_path), tmp_path)
+    assert not (tmp_path / "cache" / "kernels").exists()
+    assert not (tmp_path / "cache" / "objects").exists(), "it was git that was met, not the build"
+    (tmp_path / "started").unlink()
+    (tmp_path / "stop").write_text("nothing")
+    end(start(tmp_path), tmp_path)
+    assert (tmp_path / "cache" / "objects").exists(), "with the same cache it comes as far as the build"
+
+
+def end(lab, world):
+    """Ctrl-C: one line, the exit code for it, and nobody left."""
+    lab.send_signal(signal.SIGINT)
+    _, said = lab.communicate(timeout=30)
+    assert (lab.returncode, said.decode().splitlines()[-1]) == (130, "lab: interrupted")
+    wait_for(lambda: not survivors(world), seconds=10)
