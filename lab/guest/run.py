@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -28,6 +29,7 @@ KVM_TROUBLE = re.compile(
     r"KVM internal error|failed to initialize kvm|kvm run failed|kvm_\w+|MSR 0x|KVM kernel module", re.I
 )
 """What QEMU says when the accelerator breaks (accel/kvm/kvm-all.c, target/i386/kvm/kvm.c), other than warnings."""
+DISK_HINT = "free some space, or set LAB_CACHE to another disk"
 NOISE = re.compile(r"warning: |terminating on signal|^\s*$")
 
 
@@ -149,6 +151,10 @@ def run(
                 wait_for_exit=ask.wait_for_exit,
                 meanwhile=import_the_rest,
             )
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise InfrastructureError(f"{console}: cannot be written: {error.strerror}", hint=DISK_HINT) from None
     finally:
         os.close(log)
 

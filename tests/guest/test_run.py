@@ -234,6 +234,16 @@ def test_an_option_that_qemu_does_not_know_is_qemus_outcome(
 
 
 @pytest.mark.boot
+def test_a_console_that_no_longer_fits_on_the_disk_is_told_by_name(kernel: Path, initramfs: Path, paths: Paths) -> None:
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+    program = [sys.executable, "-c", limit + boots(kernel, initramfs, paths)]
+    lab = subprocess.run(program, capture_output=True, timeout=300, check=False)
+    assert b"console.log: cannot be written: File too large (free some space" in lab.stderr
+    assert not of_this_test(paths)
+    assert not list(paths.boots.glob("*/boot.json"))
+
+
+@pytest.mark.boot
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_when_the_lab_is_ended(kernel: Path, paths: Paths, sig: signal.Signals) -> None:
     waits = own_initramfs(paths, b"#!/bin/sh\nexec /bin/busybox sleep 1000\n")
