@@ -44,7 +44,8 @@ def near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("LAB_DATA", str(tmp_path / "data"))
     monkeypatch.setattr("lab.kernel.compat.choose", lambda *_: [])
     failure = BuildFailure("", "no such thing", "mm/slub.c", 1, tmp_path / "build.log", 0.1)
-    monkeypatch.setattr("lab.line.kernel_of", lambda *_: failure)
+    for module in ("lab.line", "lab.bisect.prober"):  # the second has its own name for it, once it was imported
+        monkeypatch.setattr(f"{module}.kernel_of", lambda *_: failure)
     tree, case = tmp_path / "tree", tmp_path / "case"
     tree.mkdir()
     case.mkdir()
