@@ -171,7 +171,7 @@ def resolved_kconfig(line: Line, point: Point, source: Path, setup: Setup) -> Kc
 
 def kernel_of(line: Line, point: Point, setup: Setup) -> Kernel | BuildFailure:
     """The kernel of ``point``: from the store where it was built before, else built now."""
-    from lab.kernel.build import build, kernel_key
+    from lab.kernel.build import kernel_key
     from lab.kernel.kconfig import BrokenKconfig
     from lab.kernel.store import find
     from lab.kernel.types import BuildFailure
@@ -190,23 +190,30 @@ def kernel_of(line: Line, point: Point, setup: Setup) -> Kernel | BuildFailure:
             except BrokenKconfig as broken:
                 at = broken.complaint
                 return BuildFailure("", at.message, at.file, at.line, broken.log, 0.0)
-        return build(
-            source,
-            tree_id=point.tree,
-            kconfig=kconfig,
-            toolchain=line.toolchain,
-            compat=line.compat,
-            paths=setup.paths,
-            objects_key=line.tree.key,
-            version=line.tree.base.version,
-            jobs=setup.jobs,
-            progress=setup.progress,
-        )
+        return built_in(line, point, kconfig, source, setup)
+
+
+def built_in(line: Line, point: Point, kconfig: Kconfig, source: Path, setup: Setup) -> Kernel | BuildFailure:
+    """Build ``point``, which is checked out in ``source``, with ``kconfig``."""
+    from lab.kernel.build import build
+
+    return build(
+        source,
+        tree_id=point.tree,
+        kconfig=kconfig,
+        toolchain=line.toolchain,
+        compat=line.compat,
+        paths=setup.paths,
+        objects_key=line.tree.key,
+        version=line.tree.base.version,
+        jobs=setup.jobs,
+        progress=setup.progress,
+    )
 
 
 def kernel_with(line: Line, point: Point, kconfig: Kconfig, setup: Setup) -> Kernel | BuildFailure:
     """The kernel of ``point`` with another kconfig than the line's own, which the point's tree resolved."""
-    from lab.kernel.build import build, kernel_key
+    from lab.kernel.build import kernel_key
     from lab.kernel.store import find
     from lab.tree.checkout import checked_out
 
@@ -214,18 +221,7 @@ def kernel_with(line: Line, point: Point, kconfig: Kconfig, setup: Setup) -> Ker
     if known is not None:
         return known
     with checked_out(line.tree, point, paths=setup.paths) as source:
-        return build(
-            source,
-            tree_id=point.tree,
-            kconfig=kconfig,
-            toolchain=line.toolchain,
-            compat=line.compat,
-            paths=setup.paths,
-            objects_key=line.tree.key,
-            version=line.tree.base.version,
-            jobs=setup.jobs,
-            progress=setup.progress,
-        )
+        return built_in(line, point, kconfig, source, setup)
 
 
 def target_of(line: Line, kernel: Kernel) -> Target:
