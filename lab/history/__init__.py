@@ -1,0 +1,1 @@
+"""Results that last: what was run, what came of it, and what changed since."""

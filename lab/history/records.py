@@ -1,0 +1,176 @@
+"""The values of the history: a run of a matrix, its cells, what each came to, and what changed between two runs.
+
+The matrix makes them, the history keeps them, the reports show them. Times are seconds since the epoch, durations
+seconds; consoles and other large things are named by the SHA-256 of their bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from lab.verdict import Word
+
+RunState = Literal["running", "done", "deadline"]
+"""``deadline``: the time ran out before every cell was tried. A run that was killed stays ``running``."""
+
+CellWord = Literal["good", "bad", "skip", "flaky", "infrastructure", "waiting"]
+"""What a cell came to after its retries. ``flaky``: attempts of the same kernel on the same machine disagreed;
+``infrastructure``: the lab, QEMU or the host failed and nothing is known of the kernel; ``waiting``: not tried."""
+
+ChangeKind = Literal["new", "fixed", "still", "flaky", "slower", "faster", "appeared", "gone", "infrastructure"]
+"""``appeared`` and ``gone``: cells that only one of two runs has."""
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One square of the matrix: a point of a case with a kconfig, on a machine, from a toolchain.
+
+    ``point`` is its index on the case's line and ``label`` how the matrix named it (``base``, ``end``, ``fix``, ``7``).
+    ``expected`` is what the case says of it. ``patch_folder`` of the case is not kept: a case is named by ``case``.
+    """
+
+    case: str
+    point: int
+    label: str
+    subject: str
+    commit: str
+    kconfig: str
+    machine: str
+    toolchain: str
+    base: str = ""
+    expected: Word = "good"
+    required: bool = False
+
+    @property
+    def key(self) -> str:
+        """What makes it the same cell in another run: everything that was asked for, not what it resolved to."""
+        return "/".join((self.case, self.label, self.kconfig, self.machine, self.toolchain))
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A finding as the history keeps it; ``line`` counts from 1 in the console of its attempt."""
+
+    signature: str
+    title: str
+    kind: str
+    line: int
+    last_line: int = 0
+    fatal: bool = False
+    primary: bool = True
+
+
+class StageTime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a stage began, in seconds after QEMU's start, and its first line on the console (from 1)."""
+
+    stage: str
+    seconds: float
+    line: int
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One boot of a cell's kernel on its machine, or one build where it came no further.
+
+    ``topology`` are the sentences in which what the guest saw differs from the machine; empty where they agree.
+    ``console`` is the hash of the log, empty where there was no boot. ``build`` holds a failed build's error.
+    """
+
+    number: int
+    verdict: Word
+    reason: str
+    outcome: str
+    started: float
+    seconds: float
+    accel: str = ""
+    stages: tuple[StageTime, ...] = ()
+    findings: tuple[Seen, ...] = ()
+    topology: tuple[str, ...] = ()
+    marker_seconds: float | None = None
+    console: str = ""
+    build: str = ""
+    infrastructure: bool = False
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a cell of a run came to, with every attempt it took. ``kernel`` is the key in the store of kernels."""
+
+    run: str
+    cell: Cell
+    word: CellWord
+    reason: str
+    attempts: tuple[Attempt, ...] = ()
+    kernel: str = ""
+    release: str = ""
+    from_store: bool = False
+    build_seconds: float = 0.0
+    started: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def finding(self) -> Seen | None:
+        """The finding that the cell is named after: of the last bad attempt, else of the last with any."""
+        for wanted in (True, False):
+            for attempt in reversed(self.attempts):
+                if attempt.findings and (attempt.verdict == "bad" or not wanted):
+                    return next((seen for seen in attempt.findings if seen.primary), attempt.findings[0])
+        return None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One night: a matrix that was run. ``id`` sorts by time; ``manifest`` is the hash of the matrix file's text."""
+
+    id: str
+    name: str
+    started: float
+    ended: float | None = None
+    state: RunState = "running"
+    host: str = ""
+    lab_version: str = ""
+    manifest: str = ""
+    cells: int = 0
+
+
+class Bisected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bisect that a regression started: the culprit, or why there is none. ``points`` are (index, verdict)."""
+
+    case: str
+    cell: str
+    first_bad: int | None
+    subject: str
+    commit: str
+    sure: float | None
+    points: tuple[tuple[int, str], ...] = ()
+    summary: str = ""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is different for a cell in a run from the run before, in a sentence and as values.
+
+    ``rate`` is the share of attempts that failed where ``kind`` is ``flaky``, since run ``since``. ``stage``,
+    ``before_seconds`` and ``after_seconds`` belong to ``slower`` and ``faster``: medians, and ``p`` how likely such a
+    difference is by chance.
+    """
+
+    kind: ChangeKind
+    cell: Cell
+    sentence: str
+    signature: str = ""
+    title: str = ""
+    first_seen: str = ""
+    since: str = ""
+    rate: float | None = None
+    stage: str = ""
+    before_seconds: float | None = None
+    after_seconds: float | None = None
+    p: float | None = None
+    bisected: Bisected | None = None
+
+
+class Night(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that a report shows of one run: its results and what changed since the run ``before``."""
+
+    run: Run
+    results: tuple[Result, ...]
+    changes: tuple[Change, ...] = ()
+    before: Run | None = None
+    bisects: tuple[Bisected, ...] = ()
