@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -187,3 +188,38 @@ def end(lab, world):
     _, said = lab.communicate(timeout=30)
     assert (lab.returncode, said.decode().splitlines()[-1]) == (130, "lab: interrupted")
     wait_for(lambda: not survivors(world), seconds=10)
+
+
+def lab_with(world, *words, **environment):
+    """The lab with an empty cache, in a process group of its own."""
+    told = {**os.environ, "LAB_CACHE": str(world / "cache"), "LAB_CONFIG": str(world), **environment}
+    argv = [sys.executable, "-m", "lab", *words]
+    return subprocess.Popen(argv, env=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+
+def test_a_download_is_let_go_and_what_came_of_it_is_no_base(world, tmp_path):
+    """The way to kernel.org is a proxy that takes the request and never answers."""
+    world()
+    manifest = tmp_path / "case" / "series.toml"
+    manifest.write_text(manifest.read_text().replace("HEAD", "v3.7-rc4"))
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(60)
+        lab = lab_with(
+            tmp_path, "build", str(tmp_path / "case"), HTTPS_PROXY=f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        )
+        line, _ = proxy.accept()
+        with line:
+            assert line.recv(1000).startswith(b"CONNECT git.kernel.org:443 ")
+            end(lab, tmp_path)
+    left = [path.name for path in (tmp_path / "cache" / "downloads").iterdir()]
+    assert [name for name in left if not name.endswith(".lock")] == []
+    assert not list((tmp_path / "cache").glob("bases/*/HEAD"))
+
+
+def test_a_scan_of_a_log_that_never_ends_can_be_ended(tmp_path):
+    log = tmp_path / "console"
+    os.mkfifo(log)
+    lab = lab_with(tmp_path, "scan", str(log), "--json")
+    with log.open("wb", buffering=0) as console:  # opens when the other side reads
+        console.write(b"[    0.000000] Linux version 6.1.0\n" * 4000)  # more than a pipe holds
+        end(lab, tmp_path)
