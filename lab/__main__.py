@@ -54,7 +54,8 @@ def leave(status: int) -> NoReturn:
     except BrokenPipeError:  # who read the output has seen enough
         pass
     except OSError as error:
-        print(f"lab: standard output: {error.strerror}", file=sys.stderr)
+        if status != EXIT_FAILED:  # else it has been told
+            print(f"lab: standard output: {error.strerror}", file=sys.stderr)
         status = EXIT_FAILED
     try:
         sys.stderr.flush()

@@ -223,3 +223,15 @@ def test_a_scan_of_a_log_that_never_ends_can_be_ended(tmp_path):
     with log.open("wb", buffering=0) as console:  # opens when the other side reads
         console.write(b"[    0.000000] Linux version 6.1.0\n" * 4000)  # more than a pipe holds
         end(lab, tmp_path)
+
+
+def test_a_full_disk_under_standard_output_is_told(tmp_path):
+    console = tmp_path / "console"
+    console.write_text("[    0.000000] Linux version 6.1.0\n")
+    argv = [sys.executable, "-m", "lab", "scan", str(console), "--json"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr.splitlines()) == (
+        128,
+        ["lab: standard output: No space left on device"],
+    )

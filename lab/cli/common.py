@@ -134,7 +134,14 @@ def emit(document: object) -> None:
     """Print ``document`` as one JSON document on standard output."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.encode(document, enc_hook=str).decode() + "\n")
+    from lab.errors import InfrastructureError
+
+    try:
+        sys.stdout.write(msgspec.json.encode(document, enc_hook=str).decode() + "\n")
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # it names no file
+        raise InfrastructureError(f"standard output: {error.strerror}") from None
 
 
 def tell_stand_in(line: Line | None) -> None:
