@@ -86,6 +86,11 @@ class Paths:
         return self.cache / "bisects"
 
     @property
+    def consoles(self) -> Path:
+        """The consoles that the history names, by the hash of their content."""
+        return self.data / "consoles"
+
+    @property
     def accelerators(self) -> Path:
         """What was learned about this host's accelerators."""
         return self.cache / "accelerators.json"

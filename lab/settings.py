@@ -15,6 +15,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     ``cc`` is the compiler (``gcc-11``), ``accel`` one of ``auto``, ``kvm``, ``tcg``; ``jobs`` 0 means one a core.
     ``sandbox`` says whether builds of a stranger's series are shut in: where that can be had, always, or never.
+    ``history`` is the URL of a shared history (``postgresql://user@host/lab``); empty: a file of this user's.
     """
 
     bases: dict[str, str] = {}
@@ -22,6 +23,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     accel: str = "auto"
     jobs: int = 0
     sandbox: Literal["auto", "require", "off"] = "auto"
+    history: str = ""
 
 
 def load_settings(path: Path) -> Settings:

@@ -1,0 +1,294 @@
+"""What was run and what came of it, kept in a database. What a function here returned from is on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+
+from lab.errors import InfrastructureError, UserError
+from lab.history.database import connect, database_url, reading, writing
+from lab.history.records import Bisected, Cell, Night, Result, Run, RunState
+from lab.history.schema import BISECTS, FINDINGS, PLANNED, RESULTS, RUNS
+from lab.paths import Paths
+from lab.settings import Settings
+
+T = TypeVar("T")
+VARIABLE = "LAB_HISTORY"
+PAST_RUNS = 60
+"""How far back changes look: two months of nights."""
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding where it was seen: ``started`` is when the attempt began, in seconds since the epoch."""
+
+    run: str
+    cell: str
+    attempt: int
+    line: int
+    signature: str
+    title: str
+    kind: str
+    is_primary: bool
+    started: float
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A signature over all runs: when it was seen first and last, in how many runs and cells, and by how many
+    attempts."""
+
+    signature: str
+    title: str
+    kind: str
+    first_seen: float
+    last_seen: float
+    first_run: str
+    last_run: str
+    runs: int
+    cells: int
+    times: int
+
+
+class History:
+    """The database. Its methods may be called from any thread, and from any number of processes at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    def begin_run(self, run: Run, cells: Sequence[Cell] = ()) -> None:
+        """Take down that ``run`` began, with the cells that it is to fill, in their order."""
+        with writing(self.engine) as connection:
+            connection.execute(insert(RUNS).values(**msgspec.structs.asdict(run)))
+            add_planned(connection, run.id, cells)
+
+    def replan(self, run: str, cells: Sequence[Cell]) -> None:
+        """Another order, or other cells, for a run that goes on."""
+        with writing(self.engine) as connection:
+            connection.execute(delete(PLANNED).where(PLANNED.c.run == run))
+            add_planned(connection, run, cells)
+            connection.execute(update(RUNS).where(RUNS.c.id == run).values(cells=len(cells)))
+
+    def record_result(self, result: Result) -> None:
+        """Take down what a cell came to, at once and whole; a second result of the cell replaces the first."""
+        key = result.cell.key
+        with writing(self.engine) as connection:
+            for table in (FINDINGS, RESULTS):
+                connection.execute(delete(table).where(table.c.run == result.run, table.c.cell == key))
+            connection.execute(
+                insert(RESULTS).values(
+                    run=result.run,
+                    cell=key,
+                    word=result.word,
+                    kernel=result.kernel,
+                    ended=result.ended,
+                    document=encode(result),
+                )
+            )
+            rows = finding_rows(result)
+            if rows:
+                connection.execute(insert(FINDINGS), rows)
+
+    def record_bisect(self, run: str, bisected: Bisected) -> None:
+        """Take down what a bisect came to that a regression in ``run`` started."""
+        with writing(self.engine) as connection:
+            same = (BISECTS.c.run == run, BISECTS.c.cell == bisected.cell)
+            connection.execute(delete(BISECTS).where(*same))
+            connection.execute(insert(BISECTS).values(run=run, cell=bisected.cell, document=encode(bisected)))
+
+    def finish_run(self, run: str, state: RunState, ended: float) -> None:
+        """Take down how ``run`` ended, and when."""
+        with writing(self.engine) as connection:
+            connection.execute(update(RUNS).where(RUNS.c.id == run).values(state=state, ended=ended))
+
+    def runs(self, *, name: str = "", limit: int = PAST_RUNS) -> tuple[Run, ...]:
+        """The newest runs, newest first; those of the matrix ``name`` where one is named."""
+        query = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit)
+        query = query.where(RUNS.c.name == name) if name else query
+        with reading(self.engine) as connection:
+            return tuple(run_of(row) for row in connection.execute(query).mappings())
+
+    def run(self, id_: str = "") -> Run:
+        """The run whose id begins so, or the newest; :class:`UserError` where there is none, or more than one."""
+        query = select(RUNS).order_by(RUNS.c.id.desc()).limit(2)
+        query = query.where(RUNS.c.id.startswith(id_, autoescape=True)) if id_ else query
+        with reading(self.engine) as connection:
+            found = [run_of(row) for row in connection.execute(query).mappings()]
+        if not found:
+            raise UserError(f"no run {id_[:80]!r} in the history" if id_ else "the history has no run yet")
+        if id_ and len(found) > 1 and found[0].id != id_:
+            raise UserError(f"{id_[:80]!r} is the beginning of more than one run: {found[1].id}, {found[0].id}")
+        return found[0]
+
+    def unfinished(self, name: str, manifest: str) -> Run | None:
+        """The newest run of that matrix, if it was broken off and its file has not changed since."""
+        query = select(RUNS).where(RUNS.c.name == name).order_by(RUNS.c.id.desc()).limit(1)
+        with reading(self.engine) as connection:
+            row = connection.execute(query).mappings().first()
+        found = run_of(row) if row else None
+        return found if found and found.state == "running" and found.manifest == manifest else None
+
+    def before(self, run: Run) -> Run | None:
+        """The last run of the same matrix that came to its end before ``run`` began."""
+        query = (
+            select(RUNS)
+            .where(RUNS.c.name == run.name, RUNS.c.id < run.id, RUNS.c.state != "running")
+            .order_by(RUNS.c.id.desc())
+            .limit(1)
+        )
+        with reading(self.engine) as connection:
+            row = connection.execute(query).mappings().first()
+        return run_of(row) if row else None
+
+    def planned(self, run: str) -> tuple[Cell, ...]:
+        """The cells of a run in the order in which they were to be filled."""
+        query = select(PLANNED.c.document).where(PLANNED.c.run == run).order_by(PLANNED.c.position)
+        with reading(self.engine) as connection:
+            return tuple(decode(text, Cell) for text in connection.execute(query).scalars())
+
+    def results(self, run: str) -> tuple[Result, ...]:
+        """What the cells of ``run`` came to, in the order of the plan; those not tried yet are ``waiting``."""
+        cells = self.planned(run)
+        query = select(RESULTS.c.cell, RESULTS.c.document).where(RESULTS.c.run == run).order_by(RESULTS.c.cell)
+        with reading(self.engine) as connection:
+            known = {key: decode(text, Result) for key, text in connection.execute(query)}
+        waiting = {
+            cell.key: Result(run=run, cell=cell, word="waiting", reason="not tried yet")
+            for cell in cells
+            if cell.key not in known
+        }
+        keys = dict.fromkeys((*(cell.key for cell in cells), *known))
+        return tuple(known.get(key) or waiting[key] for key in keys)
+
+    def bisects(self, run: str) -> tuple[Bisected, ...]:
+        """The bisects that regressions in ``run`` started."""
+        query = select(BISECTS.c.document).where(BISECTS.c.run == run).order_by(BISECTS.c.cell)
+        with reading(self.engine) as connection:
+            return tuple(decode(text, Bisected) for text in connection.execute(query).scalars())
+
+    def past(self, run: Run, limit: int = PAST_RUNS) -> tuple[tuple[Run, tuple[Result, ...]], ...]:
+        """The runs of the same matrix that ended before ``run``, newest first, each with its results."""
+        query = (
+            select(RUNS)
+            .where(RUNS.c.name == run.name, RUNS.c.id < run.id, RUNS.c.state != "running")
+            .order_by(RUNS.c.id.desc())
+            .limit(limit)
+        )
+        with reading(self.engine) as connection:
+            runs = [run_of(row) for row in connection.execute(query).mappings()]
+            wanted = select(RESULTS.c.run, RESULTS.c.document).where(RESULTS.c.run.in_([one.id for one in runs]))
+            found: dict[str, list[Result]] = {one.id: [] for one in runs}
+            for id_, text in connection.execute(wanted):
+                found[id_].append(decode(text, Result))
+        return tuple((one, tuple(found[one.id])) for one in runs)
+
+    def night(self, id_: str = "") -> Night:
+        """All of one run (the newest where none is named): its results, and what changed since the run before."""
+        run = self.run(id_)
+        return Night(run=run, results=self.results(run.id), before=self.before(run), bisects=self.bisects(run.id))
+
+    def signatures(self) -> tuple[Known, ...]:
+        """Every signature that was ever seen as a primary finding, the last seen first."""
+        query = known_query().where(FINDINGS.c.is_primary.is_(True))
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return tuple(sorted((Known(**row) for row in rows), key=lambda one: (-one.last_seen, one.signature)))
+
+    def sightings(self, signature: str, limit: int = 1000) -> tuple[Sighting, ...]:
+        """Where a signature was seen, newest first."""
+        query = (
+            select(FINDINGS)
+            .where(FINDINGS.c.signature == signature)
+            .order_by(FINDINGS.c.run.desc(), FINDINGS.c.cell, FINDINGS.c.attempt, FINDINGS.c.line)
+            .limit(limit)
+        )
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return tuple(Sighting(**{name: row[name] for name in Sighting.__struct_fields__}) for row in rows)
+
+
+def known_query() -> Any:
+    """A row a signature: what :class:`Known` holds."""
+    column = FINDINGS.c
+    return select(
+        column.signature,
+        func.max(column.title).label("title"),
+        func.max(column.kind).label("kind"),
+        func.min(column.started).label("first_seen"),
+        func.max(column.started).label("last_seen"),
+        func.min(column.run).label("first_run"),
+        func.max(column.run).label("last_run"),
+        func.count(column.run.distinct()).label("runs"),
+        func.count(column.cell.distinct()).label("cells"),
+        func.count().label("times"),
+    ).group_by(column.signature)
+
+
+def add_planned(connection: Connection, run: str, cells: Sequence[Cell]) -> None:
+    """Add the cells of a run, in their order."""
+    rows = [
+        {"run": run, "cell": cell.key, "position": position, "document": encode(cell)}
+        for position, cell in enumerate(cells)
+    ]
+    if rows:
+        connection.execute(insert(PLANNED), rows)
+
+
+def finding_rows(result: Result) -> list[dict[str, Any]]:
+    """A row for each line of each attempt at which something was found."""
+    rows = {
+        (attempt.number, seen.line): {
+            "run": result.run,
+            "cell": result.cell.key,
+            "attempt": attempt.number,
+            "line": seen.line,
+            "signature": without_zeros(seen.signature),
+            "title": without_zeros(seen.title),
+            "kind": seen.kind,
+            "is_primary": seen.primary,
+            "started": attempt.started,
+        }
+        for attempt in result.attempts
+        for seen in attempt.findings
+    }
+    return list(rows.values())
+
+
+def run_of(row: Any) -> Run:
+    """A row of the table of runs as a value."""
+    return Run(**{name: row[name] for name in Run.__struct_fields__})
+
+
+def encode(value: object) -> str:
+    """A value as the database keeps it."""
+    return msgspec.json.encode(value).decode()
+
+
+def without_zeros(text: str) -> str:
+    """``text`` without zero bytes, which PostgreSQL takes in no text; JSON has them escaped."""
+    return text.replace("\0", "")
+
+
+def decode(text: str, type_: type[T]) -> T:
+    """The value in ``text``; :class:`InfrastructureError` where a newer lab has written it, or something else has."""
+    try:
+        return msgspec.json.decode(text, type=type_)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InfrastructureError(f"the history holds a {type_.__name__} that can't be read: {error}") from None
+
+
+@contextlib.contextmanager
+def opened(paths: Paths, settings: Settings) -> Iterator[History]:
+    """The history of this user, or the shared one that LAB_HISTORY or the configuration names."""
+    history = History(connect(database_url(paths, os.environ.get(VARIABLE) or settings.history)))
+    try:
+        yield history
+    finally:
+        history.close()
