@@ -137,9 +137,10 @@ static void facts(void)
 	size_t size = 4 * MIB;
 	char *start = map_small(size), copy[PAGE];
 	struct iovec to = {copy, PAGE}, from = {start, PAGE};
-	long faults = minor_faults(), moved = vmstat("pgmigrate_success");
+	long faults, moved = vmstat("pgmigrate_success");
 	pid_t child;
 
+	faults = minor_faults(); /* after vmstat(), whose buffers may be touched for the first time */
 	touch(start, size);
 	note("fact %ld faults to touch %lu pages", minor_faults() - faults, size / PAGE);
 	mapping("numa_maps", start);
