@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """Where this user's things are and how the work is to be done. ``timeout`` is in seconds of guest time."""
+    """Where this user's things are and how the work is to be done. ``timeout`` is in seconds of guest time,
+    ``build_seconds`` what one build may take."""
 
     paths: Paths
     settings: Settings
@@ -40,6 +41,7 @@ class Setup:
     jobs: int | None = None
     accel: str = "auto"
     timeout: float = 60.0
+    build_seconds: float = 4 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,7 @@ def built_in(line: Line, point: Point, kconfig: Kconfig, source: Path, setup: Se
         objects_key=line.tree.key,
         version=line.tree.base.version,
         jobs=setup.jobs,
+        deadline=setup.build_seconds,
         progress=setup.progress,
     )
 

@@ -135,18 +135,6 @@ class History:
         found = run_of(row) if row else None
         return found if found and found.state == "running" and found.manifest == manifest else None
 
-    def before(self, run: Run) -> Run | None:
-        """The last run of the same matrix that came to its end before ``run`` began."""
-        query = (
-            select(RUNS)
-            .where(RUNS.c.name == run.name, RUNS.c.id < run.id, RUNS.c.state != "running")
-            .order_by(RUNS.c.id.desc())
-            .limit(1)
-        )
-        with reading(self.engine) as connection:
-            row = connection.execute(query).mappings().first()
-        return run_of(row) if row else None
-
     def planned(self, run: str) -> tuple[Cell, ...]:
         """The cells of a run in the order in which they were to be filled."""
         query = select(PLANNED.c.document).where(PLANNED.c.run == run).order_by(PLANNED.c.position)
@@ -191,8 +179,17 @@ class History:
 
     def night(self, id_: str = "") -> Night:
         """All of one run (the newest where none is named): its results, and what changed since the run before."""
+        from lab.history.changes import changes
+
         run = self.run(id_)
-        return Night(run=run, results=self.results(run.id), before=self.before(run), bisects=self.bisects(run.id))
+        results, past, bisects = self.results(run.id), self.past(run), self.bisects(run.id)
+        return Night(
+            run=run,
+            results=results,
+            changes=changes(run, results, past, bisects),
+            before=past[0][0] if past else None,
+            bisects=bisects,
+        )
 
     def signatures(self) -> tuple[Known, ...]:
         """Every signature that was ever seen as a primary finding, the last seen first."""

@@ -1,0 +1,1 @@
+"""The boot matrix: what to run tonight, and running it."""
