@@ -6,7 +6,8 @@ Every step's own work is in its package; here stands only their order and what o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from lab.progress import Progress
 if TYPE_CHECKING:
     from lab.case import Case
     from lab.guest.ahead import Ahead
+    from lab.guest.live import Live
     from lab.guest.machine import Machine
     from lab.guest.programs import Program
     from lab.guest.types import Boot
@@ -271,6 +273,28 @@ def boot_target(
         ahead=ahead,
     )
     return replace(run, notes=(accel.note, *run.notes)) if accel.note else run
+
+
+@contextmanager
+def live_target(target: Target, setup: Setup, seconds: float) -> Iterator[Live]:
+    """``target`` as a guest to work in for ``seconds`` at most (see :mod:`lab.guest.live`); gone when this is left."""
+    from lab.guest.accel import choose
+    from lab.guest.initramfs import build
+    from lab.guest.live import agent_files, living
+
+    accel = choose(setup.accel, paths=setup.paths, image=target.image, initramfs=build(setup.paths))
+    with living(
+        target.image,
+        target.machine,
+        initramfs=build(setup.paths, extra=agent_files(setup.paths)),
+        accel=accel.name,
+        paths=setup.paths,
+        append=target.append,
+        deadline=setup.timeout,
+        seconds=seconds,
+        vmlinux=target.vmlinux,
+    ) as live:
+        yield live
 
 
 def probe(line: Line, index: int, setup: Setup) -> Probe:

@@ -13,7 +13,7 @@ from lab.guest.machine import Machine
 
 T = TypeVar("T")
 
-TOKENS = ("qemu", "image", "initrd", "append", "qmp")
+TOKENS = ("qemu", "image", "initrd", "append", "qmp", "channel")
 TOKEN = re.compile(f"@({'|'.join(TOKENS)})@")
 TEMPLATE = "command.j2"
 BASE_APPEND = "console=ttyS0,115200 earlyprintk=ttyS0,115200 panic=-1 no_timer_check"
@@ -58,6 +58,7 @@ def render(
     accel: str,
     template: Path,
     qmp: str = "",
+    channel: str = "",
     trace: Sequence[str] = (),
     qemu: str = QEMU,
     kept: Path | None = None,
@@ -65,7 +66,8 @@ def render(
     """The arguments, the program first.
 
     ``append`` is the whole kernel command line. ``qmp`` is a QEMU character device without its id (``socket,fd=5``) for
-    a monitor; with it the guest is started stopped. The console is QEMU's standard output. ``trace`` are further
+    a monitor; with it the guest is started stopped. ``channel`` is another one for a second serial line. The console is
+    QEMU's standard output. ``trace`` are further
     arguments. What the template makes of the machine is kept in the folder ``kept``: importing jinja2 takes as long as
     QEMU's own start. Raises :class:`UserError` where a value cannot be an argument.
     """
@@ -75,6 +77,7 @@ def render(
         "initrd": absolute(initrd) if initrd else "",
         "append": append,
         "qmp": qmp,
+        "channel": channel,
     }
     present = tuple(name for name, value in given.items() if value)
     arguments = outline(machine, template=template, accel=accel, present=present, kept=kept)

@@ -74,6 +74,8 @@ def follow(
     wait_for_exit: bool = False,
     inspect: Callable[[bytes], str] | None = None,
     meanwhile: Callable[[], None] | None = None,
+    hold: float = 0.0,
+    stop: int = -1,
 ) -> Seen:
     """Let ``guest`` run until it has shown enough, at most ``deadline`` seconds, and end it.
 
@@ -82,10 +84,11 @@ def follow(
 
     ``log`` is the open file for the console. ``inspect`` gets the trace of a guest that died and answers with a
     monitor command whose answer becomes ``memory``. ``meanwhile`` is called once the guest runs, while nothing can
-    have come of it yet: imports that are needed at the end cost nothing there.
+    have come of it yet: imports that are needed at the end cost nothing there. ``hold`` is how many seconds longer the
+    guest has once its marker came; it is ended when there is something to read on ``stop``, or its other end is closed.
     """
     logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL + 1)  # what goes wrong there is told by Seen
-    run = Run(guest, log, deadline, on_console, wait_for_exit)
+    run = Run(guest, log, deadline, on_console, wait_for_exit, hold=hold, stop=stop)
     return asyncio.run(run.all(inspect, meanwhile or nothing))
 
 
@@ -99,12 +102,18 @@ class Run:
         deadline: float,
         on_console: Callable[[bytes], None] | None,
         wait_for_exit: bool,
+        *,
+        hold: float = 0.0,
+        stop: int = -1,
     ) -> None:
         self.guest = guest
         self.log = log
         self.deadline = deadline
         self.on_console = on_console
         self.wait_for_exit = wait_for_exit
+        self.hold = hold
+        self.stop = stop
+        self.stopped = False
         self.scanner: Scanner
         self.client = QMPClient("guest")
         self.client.negotiate = False  # that and "cont" are in the socket since before QEMU was started
@@ -143,6 +152,8 @@ class Run:
             shutdown=self.shutdown,
             broken=self.broken,
             exited=self.exited,
+            hold=self.hold,
+            stopped=self.stopped,
         )
 
     async def all(self, inspect: Callable[[bytes], str] | None, meanwhile: Callable[[], None]) -> Seen:
@@ -154,6 +165,8 @@ class Run:
             loop.add_reader(self.guest.errors, self.reading, self.on_errors)
             if self.guest.trace >= 0:
                 loop.add_reader(self.guest.trace, self.reading, self.on_trace)
+            if self.stop >= 0:
+                loop.add_reader(self.stop, self.reading, self.on_stop)
             await self.connect()
             self.scanner = new_scanner()
             self.listen_again()
@@ -301,6 +314,11 @@ class Run:
         asyncio.get_running_loop().remove_reader(pidfd)
         self.exited = True
         self.guest.process.wait()
+
+    def on_stop(self) -> None:
+        """Its user is done with the guest."""
+        asyncio.get_running_loop().remove_reader(self.stop)
+        self.stopped = True
 
     def on_bytes(self) -> bool:
         """The next bytes of the console; false where there are none now."""

@@ -45,12 +45,17 @@ class Guest:
 
 @contextlib.contextmanager
 def started(
-    arguments: Callable[[Wires], list[str]], *, traced: bool = False, ahead: Ahead | None = None
+    arguments: Callable[[Wires], list[str]],
+    *,
+    traced: bool = False,
+    ahead: Ahead | None = None,
+    passed: Sequence[int] = (),
 ) -> Iterator[Guest]:
     """QEMU with what ``arguments`` makes of its wires; it is gone when this is left, however that happens.
 
     QEMU starts its guest stopped, and what lets it go is in its monitor's socket. The QEMU of ``ahead`` is taken where
-    it has the same arguments. Raises :class:`ToolMissing` where there is no QEMU, with the command that installs it.
+    it has the same arguments. The files ``passed`` are QEMU's too, under the same numbers. Raises :class:`ToolMissing`
+    where there is no QEMU, with the command that installs it.
     """
     import time
 
@@ -72,9 +77,9 @@ def started(
             errors, errors_end = pipe(ours, theirs)
             trace, trace_end = pipe(ours, theirs) if traced else (-1, -1)
             argv = list(arguments(Wires(qmp_end.fileno(), trace_end)))
-            passed = [qmp_end.fileno()] + ([trace_end] if traced else [])
+            files = [qmp_end.fileno(), *([trace_end] if traced else []), *passed]
             began = time.monotonic()
-            process = spawn(argv, passed, console_end, errors_end)
+            process = spawn(argv, files, console_end, errors_end)
             ours.callback(end_group, process, 0.0)
         yield Guest(process, console, qmp, errors, trace, began)
 

@@ -49,6 +49,17 @@ class Ask:
     qemu: str = ""
     kept: Path | None = None
     programs: tuple[str, ...] = ()
+    tether: Tether | None = None
+
+
+@dataclass(frozen=True)
+class Tether:
+    """What ties a guest to somebody who works in it: the end of a socket that becomes its second serial line, the end
+    of a pipe whose other end is closed to end it, and how many seconds it has after its marker."""
+
+    channel: int
+    stop: int
+    seconds: float
 
 
 def boot(
@@ -68,6 +79,7 @@ def boot(
     explain: bool = True,
     meanwhile: Callable[[], None] | None = None,
     ahead: Ahead | None = None,
+    tether: Tether | None = None,
 ) -> Boot:
     """Boot ``image`` on ``machine`` and watch it until the verdict is sure, at most ``deadline`` seconds.
 
@@ -98,10 +110,11 @@ def boot(
         deadline=deadline,
         template=data_folder("qemu") / TEMPLATE,
         vmlinux=vmlinux,
-        wait_for_exit=wait_for_exit or bool(programs),
+        wait_for_exit=wait_for_exit or bool(programs) or tether is not None,
         qemu=qemu,
         kept=paths.cache / "commands",
         programs=programs,
+        tether=tether,
     )
     folder = make_folder(paths)
     try:
@@ -138,9 +151,11 @@ def run(
         if meanwhile:
             meanwhile()
 
+    tether = ask.tether
     log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        with started(lambda wires: arguments(ask, wires), ahead=ahead) as guest:
+        passed = (tether.channel,) if tether else ()
+        with started(lambda wires: arguments(ask, wires), ahead=ahead, passed=passed) as guest:
             from lab.guest.follow import follow
 
             return follow(
@@ -150,6 +165,8 @@ def run(
                 on_console=on_console,
                 wait_for_exit=ask.wait_for_exit,
                 meanwhile=import_the_rest,
+                hold=tether.seconds if tether else 0.0,
+                stop=tether.stop if tether else -1,
             )
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -180,6 +197,7 @@ def arguments(ask: Ask, wires: Wires | None = None, trace: tuple[str, ...] = ())
         accel=ask.accel,
         template=ask.template,
         qmp=f"socket,fd={wires.qmp}" if wires else "",
+        channel=f"socket,fd={ask.tether.channel}" if wires and ask.tether else "",
         trace=trace,
         qemu=ask.qemu or QEMU,
         kept=ask.kept,

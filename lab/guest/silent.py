@@ -199,7 +199,7 @@ def trace(ask: Ask, console: Path) -> Seen:
     """Run ``ask`` again under TCG, traced, and stopped where it resets so that its memory can be read."""
     from lab.guest.run import arguments
 
-    traced = replace(ask, accel="tcg", deadline=min(ask.deadline, TRACED_SECONDS), wait_for_exit=False)
+    traced = replace(ask, accel="tcg", deadline=min(ask.deadline, TRACED_SECONDS), wait_for_exit=False, tether=None)
 
     def argv(wires: Wires) -> list[str]:
         more = ("-no-shutdown", "-d", "int,cpu_reset", "-D", f"/proc/self/fd/{wires.trace}")

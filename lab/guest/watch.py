@@ -20,7 +20,8 @@ class Sight:
 
     ``fatal`` is when the first fatal finding was seen, ``complete`` whether its end was; ``wait_for_exit`` asks for
     the guest's own end and not only the marker; ``shutdown`` is the reason in QMP's SHUTDOWN event; ``broken`` says
-    that QEMU stopped the guest with an internal error; ``exited`` that QEMU has ended.
+    that QEMU stopped the guest with an internal error; ``exited`` that QEMU has ended. ``hold`` is how much longer than
+    the deadline the guest has once the marker came; ``stopped`` that its user is done with it.
     """
 
     now: float
@@ -33,6 +34,8 @@ class Sight:
     shutdown: str = ""
     broken: bool = False
     exited: bool = False
+    hold: float = 0.0
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,9 @@ def decide(sight: Sight) -> Decision:
         return Decision("accelerator")
     if sight.marker and not sight.wait_for_exit:
         return Decision("userspace")
-    if sight.exited or sight.shutdown:
+    if sight.exited or sight.shutdown or sight.stopped:
         return Decision(ended(sight))
-    wait = sight.deadline - sight.now
+    wait = sight.deadline - sight.now + (sight.hold if sight.marker else 0.0)
     if sight.fatal is not None:
         quiet = COMPLETE_SECONDS if sight.complete else QUIET_SECONDS
         until = min(max(sight.last_byte or 0.0, sight.fatal) + quiet, sight.fatal + FATAL_SECONDS)
@@ -64,9 +67,11 @@ def decide(sight: Sight) -> Decision:
 
 
 def ended(sight: Sight) -> Outcome:
-    """What it means that the guest or QEMU has ended (QAPI: ``ShutdownCause`` in qapi/run-state.json)."""
+    """What it means that the guest or QEMU has ended, or is to end (QAPI: ``ShutdownCause`` in qapi/run-state.json)."""
     if sight.shutdown in ("host-signal", "host-ui", "host-qmp-quit", "host-qmp-system-reset"):
         return "interrupted"
     if sight.marker:
         return "userspace"
-    return "died" if sight.shutdown or sight.fatal is not None else "qemu"
+    if sight.shutdown or sight.fatal is not None:
+        return "died"
+    return "interrupted" if sight.stopped else "qemu"

@@ -54,3 +54,19 @@ def test_a_signal_from_outside_is_no_verdict() -> None:
 
 def test_an_internal_error_is_the_accelerators_fault_whatever_was_printed() -> None:
     assert decide(sight(broken=True, fatal=0.5, last_byte=0.5)).outcome == "accelerator"
+
+
+def test_a_guest_to_work_in_has_its_time_after_the_marker_and_none_before() -> None:
+    def held(now: float, **seen: object) -> str | None:
+        return decide(sight(now=now, wait_for_exit=True, hold=600.0, **seen)).outcome
+
+    assert held(61.0) == "hang"
+    assert held(61.0, marker=True) is None
+    assert held(661.0, marker=True) == "hang"
+
+
+def test_a_guest_whose_user_is_done_with_it_is_ended() -> None:
+    assert decide(sight(stopped=True, marker=True, wait_for_exit=True)).outcome == "userspace"
+    assert decide(sight(stopped=True)).outcome == "interrupted"
+    assert decide(sight(stopped=True, fatal=0.9, last_byte=0.9)).outcome == "died"
+    assert decide(sight(stopped=True, marker=True, broken=True)).outcome == "accelerator"
