@@ -1,7 +1,8 @@
 """What test programs in the guest said, read from the console: KTAP between the marks that the lab puts around them.
 
 The format is the kernel's Documentation/dev-tools/ktap.rst. Only results at the top level count; those of subtests are
-indented and stay among the notes of the test that they belong to. Pure: lines in, values out.
+indented and stay among the notes of the test that they belong to, where :func:`inner` reads them. Pure: lines in,
+values out.
 """
 
 from __future__ import annotations
@@ -150,3 +151,11 @@ def result_of(found: re.Match[str]) -> Result:
     if directive in ("TODO", "XFAIL"):
         return "todo"
     return "not ok" if found["word"] == "not ok" or directive else "ok"
+
+
+def inner(test: TapLine) -> Tap | None:
+    """The subtests of ``test``, whose lines are indented and come before its own; ``None`` where it has none."""
+    indented = [line for line in test.notes if line[:1] in (" ", "\t") and line.strip()]
+    depth = min((len(line) - len(line.lstrip()) for line in indented), default=0)
+    tap = read(test.name, (line[depth:] for line in indented), 0)
+    return tap if tap.tests or tap.plan is not None else None
