@@ -17,7 +17,7 @@ COMMANDS = {
     "series": "Import a series from mails, check it, compare two.",
     "case": "Draft a case from a bug report.",
     "bases": "List the kernel sources that are here, and what would be fetched.",
-    "report": "Write the answer to a thread, with the facts.",
+    "report": "Nights as HTML, JUnit, KCIDB or a mail; the answer to a thread, with the facts.",
     "bundle": "Pack a case so that someone else repeats it, without the lab.",
     "kconfig": "Render, resolve, check and import kconfigs.",
     "scan": "Findings, stages and the verdict of console logs.",

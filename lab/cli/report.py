@@ -1,4 +1,4 @@
-"""``lab report``."""
+"""``lab report``, and its command that answers a thread; those for nights are in lab/cli/nights.py."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from pathlib import Path
 import click
 
 from lab.cli.common import BOOT, BUILD, TREE, Wishes, emit, output_options, wishes, working
+from lab.cli.nights import html, junit, kcidb, night_mail, serve
 
 
 @click.group()
 def report() -> None:
-    """Tell others what was found."""
+    """Tell others what was found: one case by mail, or whole nights."""
+
+
+for _command in (html, serve, junit, kcidb, night_mail):
+    report.add_command(_command)
 
 
 @report.command()

@@ -1,0 +1,115 @@
+"""What changed in a night, as a short mail for a list. It is only written: nobody sends it but a person."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+from lab.report.excerpt import excerpt, telling
+from lab.report.html.book import tally
+from lab.report.html.words import KNOWN, ODD, headline, in_groups
+from lab.report.plain import harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.history.records import Change, Night
+
+WIDTH = 72
+CRASH_LINES = 16
+SHOWN = {
+    "new": 20,
+    "flaky": 10,
+    "slower": 10,
+    "faster": 5,
+    "fixed": 20,
+    "still": 10,
+    "appeared": 3,
+    "gone": 3,
+    "infrastructure": 5,
+}
+EXPLAINED = (KNOWN, ODD)
+CRASHES = 3
+"""New failures whose console is quoted; of more, the report has it."""
+
+
+def night_mail(night: Night, console: Callable[[str], bytes | None], *, to: str = "LIST", url: str = "") -> str:
+    """Headers and body of the mail. ``url`` is where the HTML report can be read, if anywhere."""
+    when = datetime.fromtimestamp(night.run.started, UTC)
+    said = headline(night.changes, compared=night.before is not None)
+    lines = [
+        "From: NAME <ADDRESS>",
+        f"To: {flat(to)}",
+        f"Subject: [{flat(night.run.name)}] {when:%Y-%m-%d}: {said[0].lower() + said[1:] if said else ''}",
+        f"Date: {format_datetime(datetime.fromtimestamp(night.run.ended or night.run.started, UTC))}",
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=utf-8",
+        "Content-Transfer-Encoding: 8bit",
+        "",
+    ]
+    counts = ", ".join(
+        f"{count.cells} {count.look.word}" + (f" ({count.look.meaning})" if count.look in EXPLAINED else "")
+        for count in tally(night.results)
+    )
+    lines += filled(f"{len(night.results)} cells were to be booted on {when:%d %B %Y}: {counts}.")
+    if night.run.state != "done":
+        why = "time ran out" if night.run.state == "deadline" else "the night did not come to its end"
+        lines += filled(f"Not all were: {why}.")
+    if night.before:
+        before = datetime.fromtimestamp(night.before.started, UTC)
+        lines += filled(f"What follows is what is different from the night of {before:%d %B %Y}.")
+    quoted = 0
+    for heading, changes in in_groups(night.changes):
+        lines += ["", f"{heading.title} ({len(changes)})", "-" * (len(heading.title) + len(str(len(changes))) + 3)]
+        for change in changes[: SHOWN[heading.kind]]:
+            lines += ["", *entry(change)]
+            if heading.kind == "new" and quoted < CRASHES and (crash := crash_of(night, change, console)):
+                lines += ["", *crash]
+                quoted += 1
+        if left := len(changes) - SHOWN[heading.kind]:
+            lines += ["", f"and {left} more"] if left > 0 else []
+    lines += ["", *filled("Cells are named case/point/kconfig/machine/toolchain.")]
+    if url:
+        lines += ["", f"The whole report: {flat(url)}"]
+    lines += ["", "To see all of it, with the kernel boot lab:", "", f"  lab report html --run {flat(night.run.id)}"]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def entry(change: Change) -> list[str]:
+    """A change: its cell, what is different, and the bisect that it started."""
+    required = " (required)" if change.cell.required else ""
+    lines = [f"* {flat(change.cell.key)}{required}"]
+    lines += filled(change.sentence, "  ")
+    if change.bisected is not None:
+        one = change.bisected
+        if one.first_bad is not None:
+            sure = f", sure to {100 * one.sure:.2f} %" if one.sure is not None else ""
+            commit = f"{flat(one.commit)[:12]} " if one.commit else ""
+            lines += filled(f'First bad: {one.first_bad}, {commit}("{flat(one.subject)}"){sure}.', "  ")
+        else:
+            lines += filled(f"Bisected without an answer: {one.summary or 'no first bad point'}.", "  ")
+        tested = ", ".join(f"{index} {flat(verdict)}" for index, verdict in sorted(one.points))
+        lines += filled(f"Tested: {tested}.", "  ") if tested else []
+    return lines
+
+
+def crash_of(night: Night, change: Change, console: Callable[[str], bytes | None]) -> list[str]:
+    """The console's lines of a change's bug, indented and not wrapped; nothing where they are gone."""
+    result = next((one for one in night.results if one.cell.key == change.cell.key), None)
+    attempt = telling(result) if result else None
+    data = console(attempt.console) if attempt and attempt.console else None
+    if attempt is None or data is None:
+        return []
+    return [f"    {line}" for line in excerpt(data, attempt, CRASH_LINES)]
+
+
+def filled(words: str, indent: str = "") -> list[str]:
+    """``words`` as lines of a mail."""
+    return textwrap.wrap(flat(words), WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+
+
+def flat(words: str) -> str:
+    """``words`` on one line, harmless: no header can be smuggled in."""
+    return " ".join(harmless(words).split())
