@@ -107,6 +107,7 @@ def test_a_kernel_of_2012_needs_what_the_table_says():
         "acpi-section.patch",
         "decompressor-sse.patch",
         "elfcore-mcount.patch",
+        "max-page-size.patch",
     }
     # -fcommon would put variables of the kernel behind __bss_stop, where nobody clears them: for host programs only.
     assert "-fcommon" not in dict(compat.flags)["KCFLAGS"].split()
