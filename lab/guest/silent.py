@@ -28,6 +28,9 @@ TRACED_SECONDS = 10.0
 """A traced guest is slow, but what dies without a word dies early."""
 CODE_BYTES = 32
 SHORTEST_MATCH = 8
+EXTRACT_OFFSET = "z_extract_offset"
+PHYSICAL_START = 0x1000000
+"""The default of CONFIG_PHYSICAL_START (arch/x86/Kconfig): where a kernel goes that a loader put below it."""
 
 # Intel SDM volume 3, table 6-1, in the words that the kernel uses where it has some (arch/x86/kernel/traps.c).
 VECTORS = {
@@ -64,11 +67,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a fault was: the ELF file, the function in it and how far into it."""
+    """Where a fault was: the ELF file, the function in it and how far into it. ``overwritten``: other bytes stand there
+    than the file has."""
 
     file: Path
     function: str
     offset: int
+    overwritten: bool = False
 
 
 def first_fatal(trace: str) -> Fault | None:
@@ -117,6 +122,17 @@ def locate(address: int, memory: bytes, codes: Iterable[Code]) -> Place | None:
             symbol = code.at(places[0]) if len(places) == 1 else None
             if symbol:
                 return Place(code.path, symbol.name, symbol.offset)
+    return moved(address, known)
+
+
+def moved(address: int, codes: Iterable[Code]) -> Place | None:
+    """The function at ``address`` of a decompressor that moved itself ``z_extract_offset`` bytes behind the
+    place of the kernel (arch/x86/boot/compressed/head_64.S until Linux 4.5), and was written over there. Pure."""
+    for code in codes:
+        distance = code.value(EXTRACT_OFFSET)
+        symbol = code.at(address - PHYSICAL_START - distance) if distance is not None else None
+        if symbol:
+            return Place(code.path, symbol.name, symbol.offset, overwritten=True)
     return None
 
 
@@ -184,6 +200,7 @@ def as_finding(fault: Fault, place: Place | None) -> Finding:
 def sentence(fault: Fault, place: Place | None) -> str:
     """What happened, with the address."""
     where = f", {place.function}+{place.offset:#x} in {kind_of(place.file)}" if place else ""
+    where += ", whose code there was overwritten" if place and place.overwritten else ""
     cause = f" (address {dict(fault.registers).get('CR2', '?')})" if fault.vector == 14 else ""
     end = "; then a triple fault" if fault.triple else ""
     return f"first fatal exception: {fault.name}{cause} at {fault.address:#x}{where}{end}"

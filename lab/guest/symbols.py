@@ -36,6 +36,10 @@ class Code:
         index = bisect_right(self.addresses, address) - 1
         return Symbol(self.names[index], address - self.addresses[index]) if index >= 0 else None
 
+    def value(self, name: str) -> int | None:
+        """The value of the symbol ``name``, where the file has it."""
+        return self.addresses[self.names.index(name)] if name in self.names else None
+
     def find(self, code: bytes) -> tuple[int, ...]:
         """Every address at which ``code`` stands."""
         found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from lab.guest.silent import as_finding, first_fatal, locate, read_memory, sentence
@@ -46,6 +47,22 @@ def test_code_that_moved_itself_is_known_by_its_bytes() -> None:
 
 def test_bytes_that_stand_in_two_places_say_nothing() -> None:
     assert locate(0x1301000, b"\x90" * 8, [DECOMPRESSOR]) is None
+
+
+def test_code_that_was_written_over_is_known_by_where_it_had_moved() -> None:
+    """A decompressor of Linux 3.7 that copied the kernel over itself (binutils 2.40 without 2 MiB pages)."""
+    old = replace(
+        DECOMPRESSOR, addresses=(*DECOMPRESSOR.addresses, 0x6F1000), names=(*DECOMPRESSOR.names, "z_extract_offset")
+    )
+    place = locate(0x1000000 + 0x6F1000 + 0x1012, bytes(32), [old])
+    assert place is not None
+    assert (place.function, place.offset, place.overwritten) == ("decompress_kernel", 2, True)
+    fault = first_fatal((TRACES / "decompressor-invalid-opcode.txt").read_text())
+    assert fault is not None
+    assert sentence(fault, place).endswith(
+        "decompress_kernel+0x2 in the decompressor, whose code there was overwritten; then a triple fault"
+    )
+    assert locate(0x1000000 + 0x6F1000 + 0x2000, bytes(32), [old]) is None
 
 
 def test_the_title_names_no_address() -> None:
