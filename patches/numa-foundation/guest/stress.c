@@ -247,12 +247,13 @@ static long meminfo(const char *name)
 }
 
 /*
- * Takes most of what is free, and more where there is swap until half of that is full, lets go, and starts over. Memory
- * is to be short; it is not to run out.
+ * Takes most of what is free, and more where there is swap until a quarter of that is full, lets go, and starts over.
+ * Memory is to be short; it is not to run out: the rest of the swap is for what the others take while this one waits
+ * for its turn.
  */
 static int press(double until, bool swap)
 {
-	long room = meminfo("SwapTotal:") / 2;
+	long room = meminfo("SwapTotal:") / 4 * 3;
 
 	run_anywhere();
 	spew("/proc/self/oom_score_adj", "1000"); /* if somebody has to go, let it be this one */
@@ -265,7 +266,7 @@ static int press(double until, bool swap)
 		if (start == MAP_FAILED)
 			continue;
 		for (size_t at = 0; at < size && seconds(CLOCK_MONOTONIC) < until; at += PAGE) {
-			if (swap && at % MIB == 0 && meminfo("SwapFree:") < room)
+			if (swap && at % (64 * PAGE) == 0 && meminfo("SwapFree:") < room)
 				break;
 			start[at] = 1;
 		}
