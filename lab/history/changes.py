@@ -7,6 +7,7 @@ knows nothing. What was seen to be flaky is neither a regression when it fails a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,9 @@ from lab.history.pace import paces
 from lab.history.records import Attempt, Bisected, Cell, Change, Result, Run, Seen
 
 UNLIKELY = 0.01
-"""A flaky bug is taken for gone, or for one that strikes always now, where the boots since would be less likely."""
+"""A flaky bug is taken for one that strikes always now where tonight's boots would be less likely."""
+GONE = 0.05
+"""And for gone, where so many good boots in a row would be."""
 KNOWS_NOTHING = ("waiting", "infrastructure")
 Past = Sequence[tuple[Run, Sequence[Result]]]
 """Runs of the same matrix that ended, newest first."""
@@ -164,10 +167,10 @@ def flaky(run: Run, result: Result, history: Sequence[tuple[Run, Result]]) -> Ch
             return None
     elif before is not None:
         good = boots_since(result, history)
-        if (1 - before.rate) ** good < UNLIKELY:
-            if (1 - before.rate) ** (good - len(tonight)) < UNLIKELY:
+        if gone_by_chance(before, good, len(tonight)) < GONE:
+            if gone_by_chance(before, good - len(tonight), 0) < GONE:
                 return None
-            why = f"{good} boots in a row without the failure that came in {before.rate:.0%} of them"
+            why = f"{good} boots in a row without what {before.failed} of the {before.boots} boots before showed"
             return fixed(cell, why, before.finding, before.since)
     finding = result.finding or together.finding
     what = finding.title if finding else missed[-1].reason if missed else "no finding"
@@ -176,7 +179,7 @@ def flaky(run: Run, result: Result, history: Sequence[tuple[Run, Result]]) -> Ch
         cell=cell,
         sentence=(
             f"{name(cell)}: failed {len(missed)} of {len(tonight)} boots tonight, "
-            f"{together.failed} of {together.boots} ({together.rate:.0%}) since {together.since}: {what}"
+            f"{together.failed} of {together.boots} in all ({together.rate:.0%}), first in {together.since}: {what}"
         ),
         signature=finding.signature if finding else "",
         title=finding.title if finding else "",
@@ -187,32 +190,39 @@ def flaky(run: Run, result: Result, history: Sequence[tuple[Run, Result]]) -> Ch
 
 
 def rate_of(cell: Cell, history: Sequence[tuple[Run, Result]]) -> Flake | None:
-    """How often a cell fails that now fails and now does not, counted from the run on in which it first failed.
-    ``None`` where no kernel's boots disagreed."""
-    failed = boots = 0
-    best: Flake | None = None
-    finding: Seen | None = None
-    for one, result in history:
-        tonight = told(result.attempts)
-        boots += len(tonight)
-        missed = sum(attempt.verdict != cell.expected for attempt in tonight)
-        failed += missed
-        if missed:
-            finding = finding or result.finding
-            best = Flake(failed, boots, one.id, finding)
-    return best if best is not None and mixed(cell, history, best.since) else None
+    """How often a cell fails that now fails and now does not: counted from the run on in which it first failed, and in
+    earlier boots of the kernels that did. ``None`` where no kernel's boots disagreed."""
+    failing = [(one, result) for one, result in history if missed_in(result)]
+    if not failing or not mixed(cell, history):
+        return None
+    since = failing[-1][0].id
+    kernels = {result.kernel for _, result in failing}
+    counted = [result for one, result in history if one.id >= since or result.kernel in kernels]
+    boots = sum(len(told(result.attempts)) for result in counted)
+    finding = next((result.finding for _, result in failing if result.finding), None)
+    return Flake(sum(missed_in(result) for _, result in failing), boots, since, finding)
 
 
-def mixed(cell: Cell, history: Sequence[tuple[Run, Result]], since: str) -> bool:
-    """Whether boots of one and the same kernel disagreed since then: a bug that came with one kernel and went with
-    another is no flake."""
+def missed_in(result: Result) -> int:
+    """How many boots were not as expected."""
+    return sum(one.verdict != result.cell.expected for one in told(result.attempts))
+
+
+def mixed(cell: Cell, history: Sequence[tuple[Run, Result]]) -> bool:
+    """Whether boots of one and the same kernel disagreed: a bug that came with one kernel and went with another is no
+    flake."""
     seen: dict[str, set[bool]] = {}
     for one, result in history:
-        if one.id < since:
-            break
         for attempt in told(result.attempts):
             seen.setdefault(result.kernel or one.id, set()).add(attempt.verdict == cell.expected)
     return any(len(words) > 1 for words in seen.values())
+
+
+def gone_by_chance(before: Flake, good: int, tonight: int) -> float:
+    """How likely it is that the last ``good`` boots (``tonight`` of them are not in ``before``) happen to have none of
+    the failures, if it strikes as often as ever: Fisher's exact test, on one side."""
+    boots = before.boots + tonight
+    return math.comb(max(boots - good, 0), before.failed) / math.comb(boots, before.failed)
 
 
 def boots_since(result: Result, history: Sequence[tuple[Run, Result]]) -> int:

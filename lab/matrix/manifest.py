@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -178,7 +179,7 @@ def check_lists(file: MatrixFile, sources: Sequence[CaseEntry | BranchEntry], re
     ):
         if not words:
             raise refuse(where, "there is none")
-        twice = next((word for word in words if words.count(word) > 1), None)
+        twice = next((word for word, count in Counter(words).items() if count > 1), None)
         if twice is not None:
             raise refuse(where, f"{twice!r} stands there twice")
 

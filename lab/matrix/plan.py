@@ -137,6 +137,4 @@ def estimate(jobs: Sequence[Job], costs: Costs, cores: int) -> Estimate:
     build = sum(kernels.values())
     boot = sum(costs.boot(job.cell) for job in jobs)
     missing = sum(kernel not in costs.stored for kernel in kernels)
-    return Estimate(
-        missing, build, boot, max(build, boot / max(cores, 1)) + (boot / max(cores, 1) if build else 0) * 0.5
-    )
+    return Estimate(missing, build, boot, build + boot / max(cores, 1))

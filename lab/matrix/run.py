@@ -162,7 +162,7 @@ def new_run(matrix: Matrix, cells: int) -> Run:
     except PackageNotFoundError:
         lab = ""
     return Run(
-        id=f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{os.urandom(2).hex()}",
+        id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}{int(now * 1000) % 1000:03}Z-{os.urandom(2).hex()}",
         name=matrix.name,
         started=now,
         host=platform.node(),

@@ -1,0 +1,187 @@
+"""Whole runs with kernels that are made up: killed and gone on with, ended by a deadline, night after night."""
+
+import os
+import random
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+
+from lab.errors import InfrastructureError
+from lab.files import locked
+from lab.history.database import connect
+from lab.history.store import History
+from lab.matrix import run as matrix_run
+from lab.matrix.run import doing_now, plan, run
+from tests.matrix.made import Fake, job, jobs, ready
+
+
+def night(history, paths, runner, members=None, *, fresh=False, **budget):
+    """One night; its results and changes."""
+    planned = plan(ready(members or jobs(), **budget), history, runner, fresh=fresh)
+    return history.night(run(planned, history, runner, paths).id)
+
+
+def words(found):
+    return {one.cell.key: one.word for one in found.results}
+
+
+def test_a_run_is_in_the_history_with_all_its_cells(history, paths):
+    found = night(history, paths, Fake())
+    assert (found.run.state, found.run.cells, found.run.name) == ("done", 6, "nightly")
+    assert set(words(found).values()) == {"good"}
+    assert found.changes == ()
+
+
+def killed(url, paths, cells):
+    """A run in another process, which is killed once it has filled ``cells`` cells."""
+    child = os.fork()
+    if not child:
+        try:
+            mine = History(connect(url))
+            runner = Fake(pause=0.03, stored=[one.kernel for one in jobs()])
+            run(plan(ready(jobs(), cores=1), mine, runner), mine, runner, paths)
+        finally:
+            os._exit(0)
+    watching = History(connect(url))
+    limit = time.monotonic() + 30
+    while time.monotonic() < limit:
+        done = [one for one in watching.results(watching.run().id) if one.word != "waiting"] if watching.runs() else []
+        if len(done) >= cells:
+            break
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return watching
+
+
+@pytest.mark.parametrize("cells", [0, 1, 3, 5])
+def test_a_run_that_was_killed_goes_on_where_it_was(history, paths, cells):
+    watching = killed(history.engine.url, paths, cells)
+    before = watching.runs()
+    done = {one.cell.key: one for one in watching.results(before[0].id) if one.word != "waiting"} if before else {}
+    assert len(done) >= cells
+    runner = Fake()
+    found = night(history, paths, runner, cores=1)
+    assert set(words(found).values()) == {"good"}
+    assert not set(runner.boots) & set(done), "what has a result is not booted again"
+    assert {one.cell.key: one for one in found.results} | done == {one.cell.key: one for one in found.results}
+    assert len(history.runs()) == 1
+    watching.close()
+
+
+def test_new_begins_a_fresh_run(history, paths):
+    killed(history.engine.url, paths, 2).close()
+    found = night(history, paths, Fake(), fresh=True)
+    assert len(history.runs()) == 2
+    assert found.before is None, "a run that was broken off is nothing to compare with"
+
+
+def test_what_changed_since_a_run_was_killed_is_filled_again(history, paths):
+    killed(history.engine.url, paths, 3).close()
+    runner = Fake()
+    night(history, paths, runner, jobs(commit="another"))
+    assert len(runner.boots) == 6
+
+
+def test_another_file_or_another_day_is_another_run(history, paths, monkeypatch):
+    killed(history.engine.url, paths, 2).close()
+    assert plan(ready(jobs(), key="edited"), history, Fake()).unfinished is None
+    monkeypatch.setattr(matrix_run, "OLD_SECONDS", -1.0)
+    assert plan(ready(jobs()), history, Fake()).unfinished is None
+
+
+def test_faults_of_the_world_are_tried_again_when_a_run_goes_on(history, paths):
+    members = jobs()
+
+    def broken(one, _number):
+        if one.cell.machine == "x3400-m3":
+            raise ZeroDivisionError  # the run breaks off here
+        return "fault" if one.cell.machine == "one-node" else "good"
+
+    with pytest.raises(ZeroDivisionError):
+        night(history, paths, Fake(broken), members, cores=1)
+    runner = Fake()
+    found = night(history, paths, runner, members, cores=1)
+    assert any("one-node" in key for key in runner.boots)
+    assert set(words(found).values()) == {"good"}
+
+
+def test_a_deadline_runs_what_matters_most_and_leaves_the_rest_waiting(history, paths):
+    members = [*jobs(("base",)), *jobs(("end",), required=True)]
+    runner = Fake(stored=[one.kernel for one in members], pause=0.05)
+    planned = plan(ready(members, cores=1), history, runner)
+    done = run(planned, history, runner, paths, seconds=4.0 * 3)  # a boot is taken to cost two seconds
+    assert done.state == "done"
+    planned = plan(ready(members, cores=1), history, runner)
+    done = run(planned, history, runner, paths, seconds=0.2)
+    found = history.night(done.id)
+    assert done.state == "deadline"
+    labels = {one.cell.label for one in found.results if one.word != "waiting"}
+    assert labels == {"end"}
+    assert {one.word for one in found.results if one.cell.label == "base"} == {"waiting"}
+    assert found.changes == (), "what was not tried has not changed"
+
+
+def test_two_processes_do_not_run_one_matrix_at_once(history, paths, monkeypatch):
+    monkeypatch.setattr(matrix_run, "LOCK_SECONDS", 0.05)
+    with locked(matrix_run.lock_of(paths, "nightly"), 1.0), pytest.raises(InfrastructureError, match="held this lock"):
+        night(history, paths, Fake())
+
+
+def test_who_watches_sees_what_is_done_now_and_nothing_afterwards(history, paths):
+    seen = []
+
+    def sight(_one, _number):
+        seen.append(doing_now(paths, history.run()))
+        return "good"
+
+    found = night(history, paths, Fake(sight), [job()])
+    assert seen[0].booting == (job().cell.key,)
+    assert doing_now(paths, found.run) is None
+
+
+def kinds(found):
+    return {change.cell.key: change.kind for change in found.changes}
+
+
+class Stamped(Fake):
+    """A runner whose kernels are new ones each night."""
+
+    def __init__(self, word, stamp):
+        super().__init__(lambda one, _number: word if one.cell.label == "end" else "good")
+        self.stamp = stamp
+
+    def build(self, kernel, seconds):
+        return replace(super().build(kernel, seconds), key=f"{kernel}-{self.stamp}")
+
+
+def test_a_regression_is_new_then_still_there_then_fixed(history, paths):
+    nights = (("good", set()), ("bad", {"new"}), ("bad", {"still"}), ("good", {"fixed"}), ("good", set()))
+    for stamp, (word, expected) in enumerate(nights):
+        found = night(history, paths, Stamped(word, stamp))
+        assert {change.kind for change in found.changes} == expected, (word, stamp)
+
+
+def test_a_kernel_that_was_good_and_is_bad_without_a_change_is_flaky(history, paths):
+    night(history, paths, Stamped("good", 1))
+    second = night(history, paths, Stamped("bad", 1))
+    assert [change.kind for change in second.changes] == ["flaky"] * 3
+    assert second.changes[0].rate == round(5 / 6, 4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bug_that_strikes_in_30_percent_of_boots_is_flaky_and_no_regression(history, paths, seed):
+    chance = random.Random(seed)
+    runner = Fake(lambda _one, _number: "bad" if chance.random() < 0.3 else "good")
+    seen = []
+    for _ in range(8):
+        found = night(history, paths, runner, [job()])
+        seen += found.changes
+    assert {change.kind for change in seen} <= {"flaky"}
+    assert seen, "in eight nights it shows"
+    last = seen[-1]
+    assert last.rate is not None and 0.05 < last.rate < 0.75
+    assert last.since == seen[0].since
+    assert last.signature == "bug:policy_zonelist"
