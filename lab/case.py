@@ -114,7 +114,11 @@ def load_case(name: str, patches: Path) -> Case:
     """
     folder = find_folder(name, patches)
     path = folder / MANIFEST
-    manifest = load(path, Manifest)
+    return case_of(load(path, Manifest), folder, path)
+
+
+def case_of(manifest: Manifest, folder: Path, path: Path) -> Case:
+    """The case that ``manifest`` describes, its files in ``folder``; ``path`` stands for it in messages."""
     if manifest.patches == []:
         raise UserError(f"{path}: patches: the list is empty; name at least one patch file")
     files = tuple(member(folder, entry, path, f"patches[{i}]") for i, entry in enumerate(manifest.patches or ()))

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from lab.kernel.kconfig import Fragment
     from lab.kernel.types import BuildFailure, Compat, Kconfig, Kernel, Toolchain
     from lab.settings import Settings
-    from lab.tree.types import Point, Tree
+    from lab.tree.types import Base, Point, Tree
     from lab.verdict import Verdict
 
 
 @dataclass(frozen=True)
 class Setup:
     """Where this user's things are and how the work is to be done. ``timeout`` is in seconds of guest time,
-    ``build_seconds`` what one build may take."""
+    ``build_seconds`` what one build may take; ``base`` is there where the case's base was found already, by another
+    machine of the same lab."""
 
     paths: Paths
     settings: Settings
@@ -44,6 +45,7 @@ class Setup:
     accel: str = "auto"
     timeout: float = 60.0
     build_seconds: float = 4 * 3600.0
+    base: Base | None = None
 
 
 @dataclass(frozen=True)
@@ -97,24 +99,37 @@ def prepare(case: Case, setup: Setup) -> Line:
     Raises :class:`UserError` for what is wrong in the case and :class:`InfrastructureError` for what is missing here.
     """
     from lab.guest.machine import load_machine
+    from lab.kernel.toolchain import detect_toolchain
+
+    load_machine(case.machine, data_folder("qemu"))
+    toolchain = detect_toolchain(setup.cc)
+    return line_with(case, setup.base or base_for(case, setup), toolchain, setup)
+
+
+def base_for(case: Case, setup: Setup) -> Base:
+    """The base that ``case`` names, from where this user has it."""
+    from lab.tree.bases import resolve_base
+
+    setup.progress("base", case.base)
+    return resolve_base(
+        case.base, paths=setup.paths, tree=setup.tree, configured=setup.settings.bases, progress=setup.progress
+    )
+
+
+def line_with(case: Case, base: Base, toolchain: Toolchain, setup: Setup) -> Line:
+    """``case`` on ``base`` as it is built with ``toolchain``: the same on every machine."""
+    from lab.guest.machine import load_machine
     from lab.kernel.compat import choose_compat
     from lab.kernel.kconfig import render
-    from lab.kernel.toolchain import detect_toolchain
-    from lab.tree.bases import resolve_base
     from lab.tree.series import apply_series
 
     machine = load_machine(case.machine, data_folder("qemu"))
-    toolchain = detect_toolchain(setup.cc)
-    setup.progress("base", case.base)
-    base = resolve_base(
-        case.base, paths=setup.paths, tree=setup.tree, configured=setup.settings.bases, progress=setup.progress
-    )
     compat = choose_compat(base.version, toolchain)
     setup.progress("series", case.name)
     tree = apply_series(
         base, case.patches, paths=setup.paths, under=compat.patches, fix=case.fix, progress=setup.progress
     )
-    if case.origin is not None:
+    if case.origin is not None and toolchain.sandbox is None:
         from lab.sandbox import choose_sandbox
 
         key = tree.points[len(case.patches)].tree[:12]

@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "Judge a kernel tree as it stands; a script for 'git bisect run'.",
     "bisect": "Find the patch of a series that brought the bug.",
     "matrix": "Boot a matrix of points, kconfigs and machines, as every night.",
+    "hosts": "Other machines over SSH: name, check and set them up; --on NAME uses one.",
     "series": "Import a series from mails, check it, compare two.",
     "case": "Draft a case from a bug report.",
     "bases": "List the kernel sources that are here, and what would be fetched.",

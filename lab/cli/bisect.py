@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.common import BOOT, BUILD, TREE, F, Wishes, chosen_case, emit, output_options, wishes, working
+from lab.cli.common import BOOT, BUILD, ON, TREE, F, Wishes, chosen_case, emit, output_options, wishes, working
 from lab.cli.hunts import BAD_MACHINE, Hunting, hunt_config, hunt_history, hunt_machine
 
 if TYPE_CHECKING:
     from lab.bisect.records import Question, Told
     from lab.bisect.result import Result
     from lab.bisect.run import Options
+    from lab.case import Case
+    from lab.line import Setup
+    from lab.report.bisect_live import Quiet
 
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -86,7 +89,7 @@ def several(options: tuple[Any, ...]) -> Callable[[F], F]:
 
 @bisect.command(cls=Hunting, context_settings=HELP)
 @click.argument("case")
-@wishes(TREE, *BUILD, *BOOT)
+@wishes(TREE, ON, *BUILD, *BOOT)
 @several(RULES)
 @click.option("--resume", is_flag=True, help="Go on with a bisect that was begun; without it the same is done.")
 @click.option("--fresh", is_flag=True, help="Forget what boots showed before; kernels stay in the store.")
@@ -113,9 +116,14 @@ def run(*, case: str, wishes: Wishes, as_json: bool, **more: Any) -> int:
     lab bisect early-policy --config tiny-numa-slab tiny-numa    which kconfig symbol brings it
     lab bisect early-policy --machine one-node two-nodes         what of the machine it needs
     lab bisect early-policy --tree ~/linux --good v6.1 --bad v6.2    which commit of a history
+    lab bisect early-policy --on cellar                          on another host
     lab bisect log early-policy                                  what was seen so far
     lab bisect replay bisect.jsonl                               a bisect again, from its journal
     """
+    if wishes.on and (more["config"] or more["bad_machine"] or more["good"] or more["bad"] or more["resume"]):
+        raise click.UsageError(
+            "--on bisects a case's series there, without --config, --machine GOOD BAD, --good, --bad and --resume"
+        )
     config, bad_machine, at = more.pop("config"), more.pop("bad_machine"), more.pop("at")
     if config and bad_machine:
         raise click.UsageError("--config and --machine GOOD BAD ask two questions: ask one after the other")
@@ -148,6 +156,8 @@ def search(case: str, wishes: Wishes, *, as_json: bool, more: dict[str, Any], to
     wanted = chosen_case(case, wishes)
     with watched(quiet=as_json) as watch, working(wishes, quiet=True) as quiet:
         setup = replace(quiet, progress=watch.progress)
+        if wishes.on:
+            return search_there(wanted, setup, wishes, watch, more)
         line = prepare(wanted, setup)
         question = question_of(line, setup, command_of(case, wishes))
         if more.get("resume") and not journal_path(question, setup).exists():
@@ -157,6 +167,25 @@ def search(case: str, wishes: Wishes, *, as_json: bool, more: dict[str, Any], to
         if told is not None:
             options = replace(options, told=verdicts_in(told, question))
         return search_series(line, setup, options, command=question.command, watcher=watch)
+
+
+def search_there(case: Case, setup: Setup, wishes: Wishes, watch: Quiet, more: dict[str, Any]) -> Result:
+    """Bisect on the host that was named."""
+    from lab.cli.on import Shown, host_of, wish_of
+    from lab.remote.on import bisect_on
+    from lab.remote.wire import Bisecting
+
+    options = options_of(more)
+    how = Bisecting(options.rules, options.workers, options.other, options.revert, options.fresh)
+    return bisect_on(
+        host_of(wishes),
+        case,
+        how,
+        setup=setup,
+        wish=wish_of(wishes),
+        command=(*command_of(case.name, wishes), "--on", str(wishes.on)),
+        follower=Shown(watch.progress, watcher=watch),
+    )
 
 
 def options_of(more: dict[str, Any]) -> Options:

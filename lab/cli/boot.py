@@ -8,12 +8,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.common import BOOT, BUILD, TREE, Wishes, chosen_case, emit, output_options, tell_stand_in, wishes, working
+from lab.cli.common import (
+    BOOT,
+    BUILD,
+    ON,
+    TREE,
+    Wishes,
+    chosen_case,
+    emit,
+    output_options,
+    point_index,
+    tell_stand_in,
+    wishes,
+    working,
+)
 
 if TYPE_CHECKING:
     from lab.case import Case
     from lab.guest.ahead import Ahead
     from lab.guest.programs import Program
+    from lab.guest.types import Boot
     from lab.kernel.types import BuildFailure
     from lab.line import Line, Setup, Target
 
@@ -45,7 +59,7 @@ DEFAULT_MACHINE = "two-nodes"
     help="How long the test programs may take together.",
 )
 @click.option("--shell", is_flag=True, help="A shell in the guest; Ctrl-] ends it.")
-@wishes(TREE, *BUILD, *BOOT)
+@wishes(TREE, ON, *BUILD, *BOOT)
 @output_options
 def boot(
     *,
@@ -68,6 +82,7 @@ def boot(
     \b
     lab boot early-policy --at 0
     lab boot --kernel arch/x86/boot/bzImage --machine far --live
+    lab boot early-policy --on cellar --live
     lab boot --kernel bzImage --shell
     lab boot --kernel bzImage --program ./test.c --program './stress.c 60' --json | jq '.programs[].summary'
     """
@@ -77,12 +92,16 @@ def boot(
         raise click.UsageError("--shell is for a person, --json for a program")
     if shell and wanted:
         raise click.UsageError("--shell and --program exclude each other")
+    if wishes.on and (kernel or shell or wanted):
+        raise click.UsageError("--on boots a point of a CASE there, without --kernel, --shell or --program")
     from lab.line import Target, boot_target
 
     ahead: Ahead | None = click.get_current_context().obj
     with working(wishes, quiet=as_json or live or shell) as setup:
         programs = read_wishes(wanted, setup)
         line: Line | None = None
+        if wishes.on:
+            return boot_on(chosen_case(str(case), wishes), setup, wishes, at, append, flags=(with_fix, live, as_json))
         if kernel:
             target: Target | BuildFailure = of_image(kernel, wishes.machine, append, ahead)
         else:
@@ -100,6 +119,11 @@ def boot(
             meanwhile=import_documents if as_json else import_terminal,
             ahead=ahead if kernel else None,
         )
+    return tell_boot(case, run, line, as_json=as_json)
+
+
+def tell_boot(case: str | None, run: Boot, line: Line | None, *, as_json: bool) -> int:
+    """Judge a boot and print it; the exit code."""
     from lab.verdict import judge_boot
 
     verdict = judge_boot(run)
@@ -113,6 +137,25 @@ def boot(
         show_boot(run, verdict)
         tell_stand_in(line)
     return verdict.exit_code
+
+
+def boot_on(
+    case: Case, setup: Setup, wishes: Wishes, at: int | None, append: str, *, flags: tuple[bool, bool, bool]
+) -> int:
+    """Boot a point of ``case`` on another host; ``flags``: with the fix, live, as JSON."""
+    from dataclasses import replace
+
+    from lab.cli.on import on_host
+
+    with_fix, live, as_json = flags
+    wanted = replace(case, append=f"{case.append} {append}".strip())
+    points = (point_index(case, at, with_fix=with_fix),)
+    done = on_host(wanted, "boot", points, setup=setup, wishes=wishes, live=live)
+    probe = done.probes[0]
+    if probe.failure:
+        return tell_failure(probe.failure, done.line, as_json=as_json)
+    assert probe.boot is not None  # noqa: S101 - a point that builds is booted
+    return tell_boot(case.name, probe.boot, done.line, as_json=as_json)
 
 
 def read_wishes(wanted: tuple[str, ...], setup: Setup) -> tuple[Program, ...]:
@@ -158,8 +201,7 @@ def of_case(
     from lab.line import kernel_of, point_at, prepare, target_of
 
     line = prepare(replace(case, append=f"{case.append} {append}".strip()), setup)
-    index = at if at is not None else line.fix_end if with_fix else line.series_end
-    kernel = kernel_of(line, point_at(line, index), setup)
+    kernel = kernel_of(line, point_at(line, point_index(case, at, with_fix=with_fix)), setup)
     return line, target_of(line, kernel) if isinstance(kernel, Kernel) else kernel
 
 

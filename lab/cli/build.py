@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import click
 
-from lab.cli.common import BUILD, TREE, Wishes, chosen_case, emit, output_options, tell_stand_in, wishes, working
+from lab.cli.common import (
+    BUILD,
+    ON,
+    TREE,
+    Wishes,
+    chosen_case,
+    emit,
+    output_options,
+    point_index,
+    tell_stand_in,
+    wishes,
+    working,
+)
 
 
 @click.command()
 @click.argument("case")
 @click.option("--at", type=click.IntRange(0), metavar="N", help="The point to build; default: the series' end.")
 @click.option("--with-fix", is_flag=True, help="The series plus its fix.")
-@wishes(TREE, *BUILD)
+@wishes(TREE, ON, *BUILD)
 @output_options
 def build(*, case: str, at: int | None, with_fix: bool, wishes: Wishes, as_json: bool) -> int:
     """Build the kernel of one point of CASE and say where it is.
@@ -21,6 +33,7 @@ def build(*, case: str, at: int | None, with_fix: bool, wishes: Wishes, as_json:
     \b
     lab build early-policy
     lab build early-policy --at 0 --json | jq -r .kernel.image
+    lab build early-policy --on cellar
     """
     from lab.kernel.types import Kernel
     from lab.line import kernel_of, point_at, prepare
@@ -28,10 +41,18 @@ def build(*, case: str, at: int | None, with_fix: bool, wishes: Wishes, as_json:
 
     wanted = chosen_case(case, wishes)
     with working(wishes, quiet=as_json) as setup:
-        line = prepare(wanted, setup)
-        index = at if at is not None else line.fix_end if with_fix else line.series_end
-        point = point_at(line, index)
-        kernel = kernel_of(line, point, setup)
+        index = point_index(wanted, at, with_fix=with_fix)
+        if wishes.on:
+            from lab.cli.on import on_host
+
+            done = on_host(wanted, "build", (index,), setup=setup, wishes=wishes)
+            line, point = done.line, done.probes[0].point
+            kernel = done.probes[0].kernel or done.probes[0].failure
+        else:
+            line = prepare(wanted, setup)
+            point = point_at(line, index)
+            kernel = kernel_of(line, point, setup)
+    assert kernel is not None  # noqa: S101 - one of both is there
     if as_json:
         from lab.report.documents import kernel_document, line_document
 

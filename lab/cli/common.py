@@ -38,8 +38,10 @@ class Wishes:
     timeout: float = 60.0
     kconfig: str | None = None
     machine: str | None = None
+    on: str | None = None
 
 
+ON = click.option("--on", metavar="NAME", help="Do it on this host of 'lab hosts'; what comes of it is here after.")
 TREE = click.option(
     "--tree",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -104,6 +106,12 @@ def chosen_case(name: str, wishes: Wishes) -> Case:
     return replace(
         case, kconfig=wishes.kconfig or case.kconfig, machine=wishes.machine or case.machine, programs=programs
     )
+
+
+def point_index(case: Case, at: int | None, *, with_fix: bool) -> int:
+    """The point that is meant: the one that was named, the fix, or the series' end."""
+    end = len(case.patches)
+    return at if at is not None else end + len(case.fix) if with_fix else end
 
 
 @contextmanager

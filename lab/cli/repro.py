@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.common import BOOT, BUILD, TREE, Wishes, emit, output_options, wishes, working
+from lab.cli.common import BOOT, BUILD, ON, TREE, Wishes, emit, output_options, wishes, working
 
 if TYPE_CHECKING:
     from lab.line import Setup
@@ -36,7 +36,7 @@ def parse_points(_context: click.Context, _option: click.Parameter, value: str |
 @click.option("--at", "at", callback=parse_points, metavar="N[,N|-N]", help="These points only: 0 is the base.")
 @click.option("--with-fix", is_flag=True, help="The series plus its fix, and the case's test programs on it.")
 @click.option("--genuine", is_flag=True, help="The series on the mailing list that CASE is written after.")
-@wishes(TREE, *BUILD, *BOOT)
+@wishes(TREE, ON, *BUILD, *BOOT)
 @output_options
 def repro(*, case: str, at: tuple[int, ...], with_fix: bool, genuine: bool, wishes: Wishes, as_json: bool) -> int:
     """Reproduce CASE: build and boot the series' end, and its base for comparison.
@@ -55,9 +55,10 @@ def repro(*, case: str, at: tuple[int, ...], with_fix: bool, genuine: bool, wish
     lab repro early-policy --with-fix --json
     lab repro ./my-series --tree ~/src/linux
     lab repro thread.mbox --tree ~/src/linux
+    lab repro early-policy --on cellar
     """
     from lab.line import prepare
-    from lab.repro import plan, reproduce
+    from lab.repro import conclude, plan, reproduce
 
     if at and with_fix:
         raise click.UsageError("--at and --with-fix exclude each other: --at can name the fix's point itself")
@@ -68,9 +69,14 @@ def repro(*, case: str, at: tuple[int, ...], with_fix: bool, genuine: bool, wish
         if with_fix and not wanted.fix:
             raise click.UsageError(f"{wanted.name} has no fix: its series.toml names none")
         setup = replace(given, tree=taken.tree)
-        line = prepare(wanted, setup)
-        points = plan(wanted, line.fix_end, at, with_fix)
-        result = reproduce(line, points, setup, with_programs=with_fix)
+        points = plan(wanted, len(wanted.patches) + len(wanted.fix), at, with_fix)
+        if wishes.on:
+            from lab.cli.on import on_host
+
+            done = on_host(wanted, "repro", points, setup=setup, wishes=wishes, with_programs=with_fix)
+            result = conclude(done.line, done.probes, done.tests)
+        else:
+            result = reproduce(prepare(wanted, setup), points, setup, with_programs=with_fix)
     if as_json:
         from lab.report.documents import repro_document
 

@@ -20,6 +20,9 @@ STEPS = {
     "accelerator": "trying the accelerator",
     "bisect": "next:",
     "verdict": "seen:",
+    "host": "on",
+    "push": "pushing",
+    "fetch": "fetching",
 }
 
 
