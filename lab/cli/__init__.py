@@ -15,6 +15,8 @@ COMMANDS = {
     "bisect": "Find the patch of a series that brought the bug.",
     "matrix": "Boot a matrix of points, kconfigs and machines, as every night.",
     "hosts": "Other machines over SSH: name, check and set them up; --on NAME uses one.",
+    "history": "What was run, what came of it, and since when a finding is seen.",
+    "gc": "Make room: remove kernels, boots, consoles and objects that are not needed.",
     "series": "Import a series from mails, check it, compare two.",
     "case": "Draft a case from a bug report.",
     "bases": "List the kernel sources that are here, and what would be fetched.",

@@ -53,6 +53,16 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     times: int
 
 
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """All about one signature: what is known, where it was seen (newest first), the last result that shows it, and the
+    bisects that it started."""
+
+    known: Known
+    sightings: tuple[Sighting, ...]
+    last: Result
+    bisects: tuple[Bisected, ...]
+
+
 class History:
     """The database. Its methods may be called from any thread, and from any number of processes at once."""
 
@@ -197,6 +207,39 @@ class History:
         with reading(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
         return tuple(sorted((Known(**row) for row in rows), key=lambda one: (-one.last_seen, one.signature)))
+
+    def about(self, signature: str) -> About:
+        """All about ``signature``; :class:`UserError` with the ones that are alike where it was never seen."""
+        column = FINDINGS.c
+        sightings = self.sightings(signature)
+        if not sightings:
+            raise UserError(f"the history knows no finding {signature[:200]!r}", hint=self.alike(signature))
+        newest = sightings[0]
+        row = known_query().where(column.signature == signature)
+        last = select(RESULTS.c.document).where(RESULTS.c.run == newest.run, RESULTS.c.cell == newest.cell)
+        with reading(self.engine) as connection:
+            known = Known(**connection.execute(row).mappings().one())
+            result = decode(connection.execute(last).scalar_one(), Result)
+            found = [decode(text, Bisected) for text in connection.execute(select(BISECTS.c.document)).scalars()]
+        bisects = tuple(one for one in found if f"({signature})" in one.summary)
+        return About(known=known, sightings=sightings, last=result, bisects=bisects)
+
+    def alike(self, signature: str) -> str:
+        """Which signatures could have been meant."""
+        import difflib
+
+        known = [one.signature for one in self.signatures()]
+        near = difflib.get_close_matches(signature[:200], known, n=3, cutoff=0.4)
+        return f"it knows {', '.join(near)}" if near else "'lab history' lists what was seen"
+
+    def matrices(self) -> list[tuple[tuple[Run, tuple[Result, ...]], ...]]:
+        """The runs of every matrix, newest first, each with its results; those that were broken off too."""
+        found: dict[str, list[tuple[Run, tuple[Result, ...]]]] = {}
+        for run in self.runs(limit=100_000):
+            runs = found.setdefault(run.name, [])
+            if len(runs) < PAST_RUNS:
+                runs.append((run, self.results(run.id)))
+        return [tuple(runs) for runs in found.values()]
 
     def sightings(self, signature: str, limit: int = 1000) -> tuple[Sighting, ...]:
         """Where a signature was seen, newest first."""

@@ -1,0 +1,59 @@
+"""What the history's open findings need: the kernels and consoles without which nobody could look into them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lab.history.records import Result, Run
+
+Runs = Sequence[tuple[Run, Sequence[Result]]]
+"""Runs with their results, newest first."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Keys of kernels and hashes of consoles that have to stay; ``signatures`` are the open findings."""
+
+    kernels: frozenset[str]
+    consoles: frozenset[str]
+    signatures: tuple[str, ...]
+
+
+def needed(matrices: Sequence[Runs]) -> Needed:
+    """What has to stay for the findings that are open in each of ``matrices``.
+
+    A finding is open while a cell shows it in the last run that knows of the cell. It needs the kernels and consoles
+    that show it in that run and in the first, and of each such cell the last good kernel, which a bisect begins at.
+    """
+    kernels: set[str] = set()
+    consoles: set[str] = set()
+    signatures: set[str] = set()
+    for runs in matrices:
+        cells: dict[str, list[Result]] = {}
+        for _, results in runs:
+            for result in results:
+                if result.word not in ("waiting", "infrastructure"):
+                    cells.setdefault(result.cell.key, []).append(result)
+        for history in cells.values():
+            shown = signatures_of(history[0])
+            if not shown:
+                continue
+            signatures |= shown
+            showing = [one for one in history if signatures_of(one) & shown]
+            good = next((one for one in history if one.word == "good"), None)
+            for one in (showing[0], showing[-1], *((good,) if good else ())):
+                kernels.add(one.kernel)
+                consoles |= {attempt.console for attempt in one.attempts}
+    return Needed(frozenset(kernels - {""}), frozenset(consoles - {""}), tuple(sorted(signatures)))
+
+
+def signatures_of(result: Result) -> set[str]:
+    """The bugs that a result shows: those to blame in boots that were not good."""
+    return {
+        seen.signature
+        for attempt in result.attempts
+        if attempt.verdict != "good"
+        for seen in attempt.findings
+        if seen.primary
+    }
