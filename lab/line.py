@@ -101,8 +101,8 @@ def prepare(case: Case, setup: Setup) -> Line:
     from lab.guest.machine import load_machine
     from lab.kernel.toolchain import detect_toolchain
 
-    load_machine(case.machine, data_folder("qemu"))
-    toolchain = detect_toolchain(setup.cc)
+    machine = load_machine(case.machine, data_folder("qemu"))
+    toolchain = detect_toolchain(setup.cc, machine.arch)
     return line_with(case, setup.base or base_for(case, setup), toolchain, setup)
 
 
@@ -267,12 +267,13 @@ def boot_target(
     from lab.guest.initramfs import build
     from lab.guest.run import boot
 
-    initramfs = build(setup.paths)
-    accel = choose(setup.accel, paths=setup.paths, image=target.image, initramfs=initramfs)
+    machine = target.machine
+    initramfs = build(setup.paths, arch=machine.arch)
+    accel = choose(setup.accel, paths=setup.paths, image=target.image, initramfs=initramfs, arch=machine.arch)
     if programs:
         from lab.guest.programs import extra_files
 
-        initramfs = build(setup.paths, extra=extra_files(programs))
+        initramfs = build(setup.paths, extra=extra_files(programs), arch=machine.arch)
     run = boot(
         target.image,
         target.machine,

@@ -74,6 +74,7 @@ def as_file(machine: Machine) -> MachineFile:
     file = MachineFile(
         title=machine.title,
         node=nodes,
+        arch=machine.arch,
         type=machine.type,
         options=dict(machine.options),
         cpu=machine.cpu,
@@ -276,7 +277,7 @@ def toml(file: MachineFile) -> str:
     import json
 
     lines = [f"title = {json.dumps(file.title)}"]
-    for key, default in (("type", "q35"), ("cpu", ""), ("firmware", "qboot.rom"), ("append", "")):
+    for key, default in (("arch", "x86_64"), ("type", "q35"), ("cpu", ""), ("firmware", "qboot.rom"), ("append", "")):
         text = getattr(file, key)
         lines += [f"{key} = {json.dumps(text)}"] if text != default else []
     if file.options:

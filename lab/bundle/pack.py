@@ -129,7 +129,7 @@ def recipe(line: Line, probe: Probe, compat: tuple[str, ...], patches: tuple[str
 
 def machine_toml(machine: Machine) -> str:
     """The machine as a file of its own."""
-    lines = [f"title = {toml(machine.title)}", f"type = {toml(machine.type)}"]
+    lines = [f"title = {toml(machine.title)}", f"arch = {toml(machine.arch)}", f"type = {toml(machine.type)}"]
     options = ", ".join(f"{key} = {toml(value)}" for key, value in machine.options)
     lines += [f"options = {{ {options} }}"] if options else []
     lines += [f"cpu = {toml(machine.cpu)}"] if machine.cpu else []

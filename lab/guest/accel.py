@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from lab.arch import DEFAULT
 from lab.errors import InfrastructureError, UserError
 from lab.paths import Paths
 
@@ -55,6 +56,7 @@ def choose(
     qemu: str = "",
     device: Path = DEVICE,
     seconds: float = PROBE_SECONDS,
+    arch: str = DEFAULT,
 ) -> Accel:
     """The accelerator for ``requested``: ``auto``, ``kvm`` or ``tcg``.
 
@@ -63,6 +65,10 @@ def choose(
     :class:`InfrastructureError` for ``kvm`` where there is none, :class:`UserError` for another word.
     """
     if requested == "tcg":
+        return Accel("tcg")
+    if arch != DEFAULT:
+        if requested == "kvm":
+            raise UserError(f"KVM was asked for, and guests of {arch} are only emulated here")
         return Accel("tcg")
     if requested not in ("auto", "kvm"):
         raise UserError(f"accelerator {requested!r}: there are auto, kvm and tcg")

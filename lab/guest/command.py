@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from lab.arch import arch
 from lab.errors import UserError
 from lab.guest.ahead import QEMU
 from lab.guest.machine import Machine
@@ -16,21 +17,9 @@ T = TypeVar("T")
 TOKENS = ("qemu", "image", "initrd", "append", "qmp", "channel")
 TOKEN = re.compile(f"@({'|'.join(TOKENS)})@")
 TEMPLATE = "command.j2"
-BASE_APPEND = "console=ttyS0,115200 earlyprintk=ttyS0,115200 panic=-1 no_timer_check"
-"""Without ``earlyprintk`` an early crash prints nothing, without ``panic=-1`` a dead guest burns a core for ever.
-
-``no_timer_check``: the kernel counts timer interrupts in a busy loop while it sets the IO-APIC up, and panics ("IO-APIC
-+ timer doesn't work!") where an overloaded host delivers them late (arch/x86/kernel/apic/io_apic.c): seen once in
-seven boots with fifteen processes on two cores.
-"""
-TCG_APPEND = "lpj=10000000"
-"""Loops per jiffy, as of a 2.5 GHz TSC at 250 Hz. Else each CPU but the first measures its own (init/calibrate.c): 0.1
-to 0.2 s a CPU, as nothing else can go on, and on a loaded host the result is arbitrary ("failed to get a good
-estimate"). It is what a delay in the kernel is counted in; no device that QEMU emulates needs one. The last word
-counts: ``lpj=0`` makes a guest measure.
-"""
 COMMAND_LINE_BYTES = 2047
-"""x86's COMMAND_LINE_SIZE less the final zero (arch/x86/include/asm/setup.h); what is longer is cut by the kernel."""
+"""COMMAND_LINE_SIZE of x86 (arch/x86/include/asm/setup.h) and arm64 less the final zero; what is longer is cut by the
+kernel."""
 
 
 def kernel_command_line(machine: Machine, append: str, accel: str = "tcg") -> str:
@@ -40,7 +29,8 @@ def kernel_command_line(machine: Machine, append: str, accel: str = "tcg") -> st
 
     Raises :class:`UserError` for line ends and for more than the kernel takes.
     """
-    own = (BASE_APPEND, TCG_APPEND if accel.startswith("tcg") else "")
+    always = arch(machine.arch)
+    own = (always.append, always.tcg_append if accel.startswith("tcg") else "")
     line = " ".join(part for part in (*own, machine.append, append.strip()) if part)
     if not line.isprintable():
         raise UserError("append: the kernel command line has a line end or another control character")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from lab.errors import UserError
 
-ImageKind = Literal["bzImage", "vmlinux"]
+ImageKind = Literal["bzImage", "vmlinux", "Image"]
 
 SETUP_BYTES = 0x264
 SECTOR = 512
@@ -16,8 +16,8 @@ XEN_ELFNOTE_PHYS32_ENTRY = 18
 """The note that holds a kernel's PVH entry (include/xen/interface/elfnote.h); QEMU boots no other ELF."""
 
 
-def check_image(image: Path) -> ImageKind:
-    """What kind of kernel ``image`` is.
+def check_image(image: Path, arch: str = "x86_64") -> ImageKind:
+    """What kind of kernel ``image`` is; ``arch`` is the one of ``arches.toml`` that it is to be for.
 
     bzImage: the setup header of Documentation/arch/x86/boot.rst. vmlinux: an ELF with a PVH entry. Raises
     :class:`UserError` that says what the file is instead, or that it was cut off.
@@ -28,6 +28,8 @@ def check_image(image: Path) -> ImageKind:
             size = file.seek(0, 2)
     except OSError as error:
         raise UserError(f"{image}: {error.strerror}", hint="give a bzImage or a vmlinux") from None
+    if arch != "x86_64":
+        return check_magic(image, head, arch)
     if head[:4] == b"\x7fELF":
         return check_elf(image)
     if len(head) < SETUP_BYTES or head[0x1FE:0x200] != b"\x55\xaa" or head[0x202:0x206] != b"HdrS":
@@ -36,6 +38,16 @@ def check_image(image: Path) -> ImageKind:
     if size < needed:
         raise UserError(f"{image}: cut off: {size} bytes of a kernel of {needed}")
     return "bzImage"
+
+
+def check_magic(image: Path, head: bytes, name: str) -> ImageKind:
+    """``image``, which begins with ``head``, is to be a kernel for another architecture than x86."""
+    from lab.arch import arch
+
+    magic = arch(name).magic
+    if magic and head[magic.offset :][: len(magic.text)] != magic.text.encode():
+        raise UserError(f"{image}: not a kernel image for {name}", hint=f"give the {arch(name).image} of a build")
+    return "Image"
 
 
 def check_elf(image: Path) -> ImageKind:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from lab.arch import DEFAULT
 from lab.errors import InfrastructureError, UserError
 from lab.files import write_atomic
 from lab.paths import Paths
@@ -29,8 +30,9 @@ LIMIT_BYTES = 256 << 20
 
 FSTAB = b"proc /proc proc\nsysfs /sys sysfs\n"
 FOLDERS = ("bin", "dev", "etc", "lab", "proc", "sys")
-DEVICES = (("dev/console", 5, 1), ("dev/kmsg", 1, 11), ("dev/null", 1, 3), ("dev/ttyS0", 4, 64))
-"""Character devices (Documentation/admin-guide/devices.txt), for kernels that don't mount devtmpfs by themselves."""
+DEVICES = (("dev/console", 5, 1), ("dev/kmsg", 1, 11), ("dev/null", 1, 3))
+"""Character devices (Documentation/admin-guide/devices.txt), for kernels that don't mount devtmpfs by themselves; the
+serial console's is the architecture's."""
 
 PT_INTERP = 3
 
@@ -45,14 +47,14 @@ class Entry:
     device: tuple[int, int] = (0, 0)
 
 
-def build(paths: Paths, *, extra: Mapping[str, Path | bytes] | None = None) -> Path:
+def build(paths: Paths, *, extra: Mapping[str, Path | bytes] | None = None, arch: str = DEFAULT) -> Path:
     """The initramfs with ``extra`` files in it (name in the guest → file or content; all are made executable).
 
     A program ``lab/run`` is started after the marker was printed. The archive is kept by what went in, so that
     asking again costs nothing. Raises :class:`InfrastructureError` where there is no static busybox, and
     :class:`UserError` for an extra file that is not there or a name that leaves the guest's root.
     """
-    busybox = find_busybox()
+    busybox = find_busybox(paths, arch)
     init = INIT.read_bytes()
     files = {name: content(name, value) for name, value in sorted((extra or {}).items())}
     status = busybox.stat()
@@ -64,15 +66,23 @@ def build(paths: Paths, *, extra: Mapping[str, Path | bytes] | None = None) -> P
     program = busybox.read_bytes()
     if not is_static(program):
         raise InfrastructureError(f"{busybox} is not statically linked, so no guest could run it", hint=BUSYBOX_HINT)
-    entries = [*skeleton(program, init), *extra_entries(files)]
+    entries = [*skeleton(program, init, arch), *extra_entries(files)]
     if sum(len(entry.data) for entry in entries) > LIMIT_BYTES:
         raise UserError(f"the files for the guest are larger than {LIMIT_BYTES >> 20} MiB")
     write_atomic(path, archive(entries))
     return path
 
 
-def find_busybox() -> Path:
-    """The busybox on PATH; :class:`InfrastructureError` with the package's name where there is none."""
+def find_busybox(paths: Paths, arch: str = DEFAULT) -> Path:
+    """The busybox on PATH, or the one that ``ci/cross`` has put into the cache for another architecture than the
+    host's; :class:`InfrastructureError` with what gets it where there is none."""
+    from lab.arch import host
+
+    if arch not in (DEFAULT, host()):
+        place = paths.cache / "busybox" / arch
+        if not place.is_file():
+            raise InfrastructureError(f"{place}: no busybox for guests of {arch}", hint=f"ci/cross {arch}")
+        return place
     found = shutil.which("busybox")
     if not found:
         raise InfrastructureError("busybox: no such program; it is the guest's user space", hint=BUSYBOX_HINT)
@@ -111,10 +121,14 @@ def is_static(program: bytes) -> bool:
     return not any(header == struct.pack("<I", PT_INTERP) for header in headers)
 
 
-def skeleton(busybox: bytes, init: bytes) -> list[Entry]:
+def skeleton(busybox: bytes, init: bytes, arch: str = DEFAULT) -> list[Entry]:
     """What every guest has."""
+    from lab.arch import arch as about
+
+    name, major, minor = about(arch).console
+    devices = (*DEVICES, (f"dev/{name}", major, minor))
     entries = [Entry(name, stat.S_IFDIR | 0o755) for name in FOLDERS]
-    entries += [Entry(name, stat.S_IFCHR | 0o600, device=(major, minor)) for name, major, minor in DEVICES]
+    entries += [Entry(name, stat.S_IFCHR | 0o600, device=(major, minor)) for name, major, minor in devices]
     entries += [Entry("bin/busybox", stat.S_IFREG | 0o755, busybox), Entry("bin/sh", stat.S_IFLNK | 0o777, b"busybox")]
     entries += [Entry("etc/fstab", stat.S_IFREG | 0o644, FSTAB), Entry("init", stat.S_IFREG | 0o755, init)]
     return entries

@@ -57,6 +57,7 @@ class MachineFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     title: str
     node: list[NodeFile]
+    arch: str = "x86_64"
     type: str = "q35"
     options: dict[str, str] = {}
     cpu: str = ""
@@ -85,7 +86,8 @@ class Machine:
 
     ``distances`` is the full matrix, or empty where QEMU's own (10 and 20) is meant. ``firmware`` is a file of
     QEMU's, empty for its default. ``append`` goes on the kernel's command line. ``visible_nodes``: what a guest is
-    expected to show, which is less than there are where a kernel hides nodes without memory.
+    expected to show, which is less than there are where a kernel hides nodes without memory. ``arch`` is one of
+    ``arches.toml``.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Machine:
     threads: int
     append: str
     visible_nodes: int
+    arch: str = "x86_64"
 
     @property
     def cpus(self) -> int:
@@ -141,6 +144,11 @@ def check(file: MachineFile, name: str, where: str) -> Machine:
     if not 1 <= len(file.node) <= MAX_NODES:
         raise refuse("node", f"there are {len(file.node)} nodes; QEMU takes 1 to {MAX_NODES}")
     check_words(file, refuse)
+    if file.arch != "x86_64":
+        from lab.arch import arches
+
+        if file.arch not in arches():
+            raise refuse("arch", f"{file.arch[:80]!r} is none of {', '.join(sorted(arches()))}")
     nodes = read_nodes(file.node, refuse)
     cpus = sum(len(node.cpus) for node in nodes)
     check_totals(file, nodes, cpus, refuse)
@@ -162,6 +170,7 @@ def check(file: MachineFile, name: str, where: str) -> Machine:
         threads=threads,
         append=file.append,
         visible_nodes=visible,
+        arch=file.arch,
     )
 
 

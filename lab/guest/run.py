@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.arch import arch
 from lab.errors import InfrastructureError
 from lab.guest.ahead import FD, QEMU, Ahead
 from lab.guest.command import TEMPLATE, kernel_command_line, render
@@ -91,14 +92,14 @@ def boot(
     names functions where a guest hangs or dies without a word. With ``wait_for_exit`` the guest is not ended at the
     marker but ends by itself, after its ``/lab/run``; so it does where that runs the ``programs`` of these names, whose
     results are then in the boot's. ``qemu`` is another QEMU than the one on PATH. A guest that
-    died without a word is started again and traced, unless ``explain`` is false. ``meanwhile`` is called once the
-    guest runs: a place to import what the result will be shown with. ``ahead`` may have started that QEMU already.
+    died without a word is started again and traced (on x86), unless ``explain`` is false. ``meanwhile`` is called once
+    the guest runs: a place to import what the result will be shown with. ``ahead`` may have started that QEMU already.
 
     Console, arguments and result are in the boot's folder before this returns. Whatever the kernel does is a result;
     raised are :class:`UserError` (not a kernel, a machine that cannot be) and :class:`InfrastructureError` (no QEMU,
     no memory, a full disk). On Ctrl-C the guest is gone and the folder says so.
     """
-    check_image(image)
+    check_image(image, machine.arch)
     check_host_memory(machine, available_memory())
     line = kernel_command_line(machine, append, accel)
     ask = Ask(
@@ -111,7 +112,7 @@ def boot(
         template=data_folder("qemu") / TEMPLATE,
         vmlinux=vmlinux,
         wait_for_exit=wait_for_exit or bool(programs) or tether is not None,
-        qemu=qemu,
+        qemu=qemu or arch(machine.arch).qemu,
         kept=paths.cache / "commands",
         programs=programs,
         tether=tether,
@@ -123,7 +124,7 @@ def boot(
         save(interrupted(ask, folder))
         raise
     result = conclude(ask, seen, folder)
-    if explain and is_silent(result):
+    if explain and is_silent(result) and machine.arch == "x86_64":
         from lab.guest.silent import explain_boot
 
         result = explain_boot(result, ask)

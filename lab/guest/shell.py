@@ -37,6 +37,8 @@ def interact(
 
     from lab.process import die_with_parent
 
+    if machine.arch != "x86_64":
+        raise UserError(f"a shell in a guest of {machine.arch} is not there yet", hint="--program runs programs in it")
     check_image(image)
     check_host_memory(machine, available_memory())
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from lab.arch import DEFAULT, arch
 from lab.errors import InfrastructureError
 from lab.files import locked, write_atomic
 from lab.kernel.complaint import first_error, warnings, world_fault
@@ -32,14 +33,10 @@ COMPILING = re.compile(rb"^\s+(?:CC|AS|LD|AR|HOSTCC|CC \[M\])\s+(\S+)")
 LOG_BYTES = 32 << 20
 """A build that warns in every file prints some 5 MB."""
 
-FILES = {
-    "bzImage": "arch/x86/boot/bzImage",
-    "vmlinux": "vmlinux",
-    "decompressor": "arch/x86/boot/compressed/vmlinux",
-    "System.map": "System.map",
-    "config": ".config",
-}
-"""Name in the store, and where the build leaves it."""
+FILES = {"vmlinux": "vmlinux", "System.map": "System.map", "config": ".config"}
+"""Name in the store, and where the build leaves it; the image and what else there is are the architecture's."""
+IMAGE = "bzImage"
+"""What the image is called in the store, also where the architecture's Makefile calls it otherwise."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,7 @@ def build(
             deadline,
             progress,
             toolchain.sandbox,
+            toolchain.arch,
         )
         doubted = interrupted(place)
         if doubted:
@@ -124,7 +122,7 @@ def build_command(
 ) -> list[str]:
     """The make that builds the tree in ``source`` in object directory ``place``."""
     argv = ["make", "-C", str(source), f"O={place}", f"-j{jobs or len(os.sched_getaffinity(0))}"]
-    return [*argv, *make_variables(toolchain, compat, prefixes(source, place)), "bzImage"]
+    return [*argv, *make_variables(toolchain, compat, prefixes(source, place)), arch(toolchain.arch).image]
 
 
 def objects_folder(objects_key: str, kconfig: str, toolchain: Toolchain, compat: Compat, paths: Paths) -> Path:
@@ -150,6 +148,7 @@ class Job:
     deadline: float
     progress: Progress
     sandbox: Sandbox | None = None
+    arch: str = DEFAULT
 
 
 def prefixes(source: Path, place: Path) -> tuple[str, str]:
@@ -206,7 +205,9 @@ def conclude(job: Job, made: Made) -> Kernel | BuildFailure:
     seconds, inputs = made.done.seconds, {**job.inputs, "compiled": made.compiled}
     if made.done.ok:
         release = (job.place / "include/config/kernel.release").read_text().strip()
-        files = {name: job.place / file for name, file in FILES.items() if (job.place / file).exists()}
+        about = arch(job.arch)
+        left = {**FILES, IMAGE: about.image_path, **about.extra}
+        files = {name: job.place / file for name, file in left.items() if (job.place / file).exists()}
         record = Built(release, seconds, warnings(made.lines, job.source), inputs)
         keep(key, {**files, "build.log": log}, record, paths)
         return replace(stored(key, paths), from_store=False)

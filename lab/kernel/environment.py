@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 
+from lab.arch import arches
 from lab.kernel.types import Compat, Toolchain
 from lab.paths import Paths
 
@@ -44,10 +45,12 @@ def make_variables(toolchain: Toolchain, compat: Compat, prefixes: Sequence[str]
     if toolchain.cc_version >= (8,):
         maps = " ".join(f"-fmacro-prefix-map={prefix}/=" for prefix in prefixes)
         flags["KCPPFLAGS"] = f"{flags.get('KCPPFLAGS', '')} {maps}".strip()
+    cross = arches()[toolchain.arch].prefix if toolchain.arch in arches() else ""
     return [
         f"ARCH={toolchain.arch}",
+        *([f"CROSS_COMPILE={cross}"] if cross else []),
         f"CC={cache}{toolchain.cc}",
-        f"HOSTCC={cache}{toolchain.cc}",
+        f"HOSTCC={cache}{'gcc' if cross else toolchain.cc}",
         "LOCALVERSION=",
         *(f"{name}={value}" for name, value in flags.items() if value),
     ]
@@ -55,4 +58,4 @@ def make_variables(toolchain: Toolchain, compat: Compat, prefixes: Sequence[str]
 
 def source_arch(arch: str) -> str:
     """The folder below ``arch/`` of an architecture as make's ``ARCH`` names it."""
-    return "x86" if arch in ("x86_64", "i386") else arch
+    return arches()[arch].source if arch in arches() else "x86" if arch == "i386" else arch

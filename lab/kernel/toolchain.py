@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 
+from lab.arch import arches
 from lab.errors import UserError
 from lab.kernel.types import Toolchain
 from lab.process import ToolMissing, run
@@ -22,33 +23,33 @@ PACKAGES = {
 }
 """Debian's packages of the tools that every kernel build calls."""
 
-TARGETS = {"x86_64": ("x86_64", "i486", "i586", "i686"), "i386": ("x86_64", "i486", "i586", "i686")}
-"""First words of the compiler targets that can build for an architecture; of others it is the architecture's name."""
-
 NAME = re.compile(r"[A-Za-z0-9_./+-]+")
 SECONDS = 20.0
 
 
 def detect_toolchain(cc: str | None = None, arch: str = "x86_64") -> Toolchain:
-    """The toolchain whose C compiler is ``cc`` (``gcc`` where None is given).
+    """The toolchain whose C compiler is ``cc`` (where None is given, ``gcc`` or the cross compiler for ``arch``).
 
     Raises :class:`UserError` for a name that can't be a compiler's and :class:`ToolMissing` with the command that
     installs what is not there.
     """
-    compiler = cc or "gcc"
+    about_arch = arches().get(arch)
+    prefix = about_arch.prefix if about_arch else ""
+    compiler = cc or f"{prefix}gcc"
     if not NAME.fullmatch(compiler) or compiler.startswith("-"):
         raise UserError(f"compiler {compiler!r} is not the name of a program", hint="such as --cc gcc-11")
     if not shutil.which(compiler):
-        package = compiler.rpartition("/")[2]
+        package = about_arch.package if about_arch and prefix and not cc else compiler.rpartition("/")[2]
         raise ToolMissing(f"the compiler {compiler} is not installed", hint=f"{APT} {package}")
     for tool, package in PACKAGES.items():
         if not shutil.which(tool):
             raise ToolMissing(f"{tool} is not installed; kernels are built with it", hint=f"{APT} {package}")
     about = said(compiler, "-v")
     target = re.search(r"^Target: ([^-\s]+)", about, re.MULTILINE)
-    if target and target[1] not in TARGETS.get(arch, (arch,)):
+    if target and target[1] not in (about_arch.targets if about_arch else (arch,)):
         raise UserError(f"the compiler {compiler} is for {target[1]}, not for {arch}")
-    versions = {tool: said(tool, "--version").partition("\n")[0] for tool in ("ld", "as", "make")}
+    tools = {"ld": f"{prefix}ld", "as": f"{prefix}as", "make": "make"}
+    versions = {tool: said(program, "--version").partition("\n")[0] for tool, program in tools.items()}
     perl = said("perl", "-e", "print $^V")
     parts = (arch, compiler_identity(about), versions["ld"], versions["as"])
     return Toolchain(

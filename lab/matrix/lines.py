@@ -11,7 +11,7 @@ import msgspec
 
 from lab.case import Case, Expect, load_case
 from lab.errors import LabError, UserError
-from lab.guest.machine import load_machine
+from lab.guest.machine import Machine, load_machine
 from lab.history.records import Cell
 from lab.line import Line, Setup
 from lab.matrix.manifest import BranchEntry, CaseEntry, Matrix, Spot, expected, matches, short, spots
@@ -45,7 +45,7 @@ def make_ready(matrix: Matrix, setup: Setup, *, prepare: Prepare | None = None) 
     folder = matrix.folder
     cases = [case_of(source, folder) for source in matrix.sources]
     machines = {name: load_machine(here(name, folder), data_folder("qemu")) for name in matrix.machines}
-    lines = Lines(matrix, cases, setup, prepare or prepare_line)
+    lines = Lines(matrix, cases, machines, setup, prepare or prepare_line)
     jobs: list[Job] = []
     kernels: dict[str, tuple[Line, Point]] = {}
     left: Counter[tuple[str, str]] = Counter()
@@ -99,24 +99,35 @@ def case_of(source: CaseEntry | BranchEntry, folder: Path) -> Case:
 class Lines:
     """The lines of a matrix, each prepared once: a base is fetched and a series applied once for all kconfigs."""
 
-    def __init__(self, matrix: Matrix, cases: list[Case], setup: Setup, prepare: Prepare) -> None:
+    def __init__(
+        self, matrix: Matrix, cases: list[Case], machines: dict[str, Machine], setup: Setup, prepare: Prepare
+    ) -> None:
         self.matrix = matrix
+        self.machines = machines
         self.cases = cases
         self.setup = setup
         self.prepare = prepare
-        self.known: dict[tuple[int, str, str], Line | LabError] = {}
-        self.first: dict[tuple[int, str], Line | LabError] = {}
+        self.known: dict[tuple[int, str, str, str], Line | LabError] = {}
+        self.first: dict[tuple[int, str, str], Line | LabError] = {}
 
     def of(self, spot: Spot) -> Line | LabError:
         """The line of ``spot``, or why there is none."""
-        key = (spot.source, spot.kconfig, spot.toolchain)
+        key = (spot.source, spot.kconfig, spot.toolchain, self.arch_of(spot))
         if key not in self.known:
             self.known[key] = self.make(spot)
         return self.known[key]
 
     def is_without_base(self, spot: Spot) -> bool:
         """Whether not even the base of ``spot`` could be had, whatever its kconfig."""
-        return isinstance(self.first.get((spot.source, spot.toolchain)), LabError)
+        return isinstance(self.first.get(self.tools_of(spot)), LabError)
+
+    def arch_of(self, spot: Spot) -> str:
+        """The architecture of the spot's machine."""
+        return self.machines[spot.machine].arch
+
+    def tools_of(self, spot: Spot) -> tuple[int, str, str]:
+        """What the lines of all kconfigs have in common."""
+        return (spot.source, spot.toolchain, self.arch_of(spot))
 
     def make(self, spot: Spot) -> Line | LabError:
         """Prepare the line of ``spot``, or take the one with another kconfig and change that."""
@@ -127,17 +138,17 @@ class Lines:
         own = self.cases[spot.source]
         require = tuple(one for one in own.require if one.partition("=")[0] not in entry.without)
         case = replace(own, kconfig=kconfig, machine=here(spot.machine, self.matrix.folder), require=require)
-        first = self.first.get((spot.source, spot.toolchain))
+        first = self.first.get(self.tools_of(spot))
         try:
             if first is None:
-                first = self.first[(spot.source, spot.toolchain)] = self.prepare(case, self.setup_of(spot))
+                first = self.first[self.tools_of(spot)] = self.prepare(case, self.setup_of(spot))
                 return first
             if isinstance(first, LabError):
                 return first
             fragment = render(kconfig, first.tree.base.version, {}, folder=data_folder("kconfigs"))
         except LabError as error:
             if first is None:
-                self.first[(spot.source, spot.toolchain)] = error
+                self.first[self.tools_of(spot)] = error
             return error
         return replace(first, case=case, fragment=fragment)
 

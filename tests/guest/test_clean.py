@@ -17,7 +17,7 @@ from lab.progress import silent
 from lab.settings import Settings
 
 TREE = os.environ.get("LAB_TREE_37", "")
-MACHINES = sorted(path.stem for path in data_folder("qemu").glob("*.toml"))
+MACHINES = sorted(path.stem for path in data_folder("qemu").glob("*.toml") if not path.stem.startswith("arm64-"))
 
 
 def clean(image: Path, machine: str, initramfs: Path, paths: Paths) -> None:

@@ -115,7 +115,7 @@ def test_the_nightly_covers_what_it_should_on_the_base_that_is_always_there(path
     found = ready(NIGHTLY, paths)
     cells = {(job.cell.label, job.cell.kconfig, job.cell.machine) for job in found.jobs}
     kconfigs = ("tiny-numa", "tiny-numa-slab", "debug", "debug-slab")
-    machines = {path.stem for path in data_folder("qemu").glob("*.toml")}
+    machines = {path.stem for path in data_folder("qemu").glob("*.toml") if not path.stem.startswith("arm64-")}
     assert cells == {(p, k, m) for p in ("base", "end", "fix") for k in kconfigs for m in machines}
     assert len(cells) >= 60
     assert len(found.kernels) == 12
