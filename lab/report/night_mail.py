@@ -53,13 +53,13 @@ def night_mail(night: Night, console: Callable[[str], bytes | None], *, to: str 
         f"{count.cells} {count.look.word}" + (f" ({count.look.meaning})" if count.look in EXPLAINED else "")
         for count in tally(night.results)
     )
-    lines += filled(f"{len(night.results)} cells were to be booted on {when:%d %B %Y}: {counts}.")
+    lines += filled(f"{len(night.results)} cells were to be booted on {when:%d %B %Y, %H:%M} UTC: {counts}.")
     if night.run.state != "done":
         why = "time ran out" if night.run.state == "deadline" else "the night did not come to its end"
         lines += filled(f"Not all were: {why}.")
     if night.before:
         before = datetime.fromtimestamp(night.before.started, UTC)
-        lines += filled(f"What follows is what is different from the night of {before:%d %B %Y}.")
+        lines += filled(f"What follows is what is different from the night of {before:%d %B %Y, %H:%M} UTC.")
     quoted = 0
     for heading, changes in in_groups(night.changes):
         lines += ["", f"{heading.title} ({len(changes)})", "-" * (len(heading.title) + len(str(len(changes))) + 3)]

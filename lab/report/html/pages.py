@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-    from lab.history.records import Attempt, Change, Result
+    from lab.history.records import Attempt, Change, Result, Run
     from lab.report.html.console import Console, Part
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -181,6 +181,12 @@ class Pages:
         names = [night_folder(self.book.nights[at].run.id) for at in (old, new)]
         return f"compare/{'..'.join(names)}.html"
 
+    def name(self, run: Run) -> str:
+        """The day of a run, with the time where another night of the book began on that day."""
+        when = day(run.started)
+        alone = all(day(night.run.started) != when for night in self.book.nights if night.run.id != run.id)
+        return when if alone else f"{when}, {clock(run.started)}"
+
     def render(self, template: str, root: str, page: str, **values: Any) -> str:
         """A page, with what each has."""
         nav = [("index.html", "Last night", page == "index"), ("nights.html", "All nights", page == "nights"),
@@ -195,17 +201,16 @@ class Pages:
         runs = {other.run.id for other in self.book.nights}
         before = night_folder(night.before.id) if night.before and night.before.id in runs else ""
         others = [
-            (self.compare_path(min(index, at), max(index, at)), other.run)
+            (self.compare_path(min(index, at), max(index, at)), self.name(other.run))
             for at, other in enumerate(self.book.nights)
             if at != index and (self.compare or self.differences(min(index, at), max(index, at)) is not None)
         ]
-        days = [day(run.started) for _, run in others]
         return self.render(
             "night.html", root, "index" if index == 0 else "", night=night, prefix=prefix, groups=groups,
             headline=headline(night.changes, compared=night.before is not None), counts=tally(night.results),
             grid=grid(night.results), bugs=bugs(night.results), here=self.book.by_key[index],
             bisects=[one for one in night.bisects if one not in told], others=others,
-            same_day=len(set(days)) < len(days),
+            before_name=self.name(night.before) if night.before else "",
             before_href=f"nights/{before}/index.html" if before else "",
             waiting=sum(result.word == "waiting" for result in night.results),
         )  # fmt: skip
@@ -215,9 +220,8 @@ class Pages:
         night = self.book.nights[index]
         key = result.cell.key
         history = self.book.history(key, until=index)
-        names = [day(one.run.started).removesuffix(f" {day(night.run.started).split()[-1]}") for one in history]
-        if len(set(names)) < len(names):
-            names = [f"{name} {clock(one.run.started)}" for name, one in zip(names, history, strict=True)]
+        year = f" {day(night.run.started).split()[-1]}"
+        names = [self.name(one.run).replace(year, "") for one in history]
         shown = [attempt for attempt in result.attempts if attempt.stages]
         best = next((one for one in reversed(shown) if one.verdict == "good"), shown[-1] if shown else None)
         earlier = [attempt for one in history[:-1] for attempt in good_attempts(one.result)]
