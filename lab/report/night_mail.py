@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -13,12 +14,19 @@ from lab.report.html.words import KNOWN, ODD, headline, in_groups
 from lab.report.plain import harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lab.history.records import Change, Night
 
 WIDTH = 72
-CRASH_LINES = 16
+CRASH_LINES = 20
+EXCERPT_LINES = 60
+REGISTERS = re.compile(
+    r"\b(?:(?!.IP)[RE][A-Z0-9]{1,2}|[CDEFG]S|CR\d|DR\d|Code|Modules linked in): ?[ 0-9a-f(<]|\bModules linked in:"
+)
+"""Lines of a report that a short mail leaves out."""
+CELLS = 8
+"""Cells that are named of those with the same bug."""
 SHOWN = {
     "new": 20,
     "flaky": 10,
@@ -63,13 +71,14 @@ def night_mail(night: Night, console: Callable[[str], bytes | None], *, to: str 
     quoted = 0
     for heading, changes in in_groups(night.changes):
         lines += ["", f"{heading.title} ({len(changes)})", "-" * (len(heading.title) + len(str(len(changes))) + 3)]
-        for change in changes[: SHOWN[heading.kind]]:
-            lines += ["", *entry(change)]
-            if heading.kind == "new" and quoted < CRASHES and (crash := crash_of(night, change, console)):
+        entries = together(changes)
+        for same in entries[: SHOWN[heading.kind]]:
+            lines += ["", *entry(same)]
+            if heading.kind == "new" and quoted < CRASHES and (crash := crash_of(night, same, console)):
                 lines += ["", *crash]
                 quoted += 1
-        if left := len(changes) - SHOWN[heading.kind]:
-            lines += ["", f"and {left} more"] if left > 0 else []
+        if (left := len(entries) - SHOWN[heading.kind]) > 0:
+            lines += ["", f"and {left} more"]
     lines += ["", *filled("Cells are named case/point/kconfig/machine/toolchain.")]
     if url:
         lines += ["", f"The whole report: {flat(url)}"]
@@ -77,13 +86,25 @@ def night_mail(night: Night, console: Callable[[str], bytes | None], *, to: str 
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def entry(change: Change) -> list[str]:
-    """A change: its cell, what is different, and the bisect that it started."""
-    required = " (required)" if change.cell.required else ""
-    lines = [f"* {flat(change.cell.key)}{required}"]
-    lines += filled(change.sentence, "  ")
-    if change.bisected is not None:
-        one = change.bisected
+def together(changes: Sequence[Change]) -> list[list[Change]]:
+    """The changes that are told in one entry: those of one bug with one bisect."""
+    groups: dict[object, list[Change]] = {}
+    for number, change in enumerate(changes):
+        alone = change.kind not in ("new", "still") or not change.signature
+        groups.setdefault(number if alone else (change.signature, change.bisected), []).append(change)
+    return list(groups.values())
+
+
+def entry(changes: Sequence[Change]) -> list[str]:
+    """A change: its cell, what is different, and the bisect that it started; those of one bug together."""
+    lines = []
+    for change in changes[:CELLS]:
+        lines += filled(f"{flat(change.cell.key)}{' (required)' if change.cell.required else ''}", "  ", "* ")
+    if len(changes) > CELLS:
+        lines.append(f"* and {len(changes) - CELLS} more cells with the same bug")
+    lines += filled(changes[0].sentence, "  ")
+    one = changes[0].bisected
+    if one is not None:
         if one.first_bad is not None:
             sure = f", sure to {100 * one.sure:.2f} %" if one.sure is not None else ""
             commit = f"{flat(one.commit)[:12]} " if one.commit else ""
@@ -95,19 +116,28 @@ def entry(change: Change) -> list[str]:
     return lines
 
 
-def crash_of(night: Night, change: Change, console: Callable[[str], bytes | None]) -> list[str]:
-    """The console's lines of a change's bug, indented and not wrapped; nothing where they are gone."""
-    result = next((one for one in night.results if one.cell.key == change.cell.key), None)
-    attempt = telling(result) if result else None
-    data = console(attempt.console) if attempt and attempt.console else None
-    if attempt is None or data is None:
-        return []
-    return [f"    {line}" for line in excerpt(data, attempt, CRASH_LINES)]
+def crash_of(night: Night, changes: Sequence[Change], console: Callable[[str], bytes | None]) -> list[str]:
+    """The console's lines of the bug that ``changes`` share, indented and not wrapped; nothing where they are gone."""
+    keys = {change.cell.key for change in changes}
+    for attempt in (telling(result) for result in night.results if result.cell.key in keys):
+        data = console(attempt.console) if attempt and attempt.verdict == "bad" and attempt.console else None
+        if attempt and data is not None:
+            lines = [line for line in excerpt(data, attempt, EXCERPT_LINES) if not REGISTERS.search(line)]
+            return [f"    {line}" for line in lines[:CRASH_LINES]]
+    return []
 
 
-def filled(words: str, indent: str = "") -> list[str]:
+def filled(words: str, indent: str = "", first: str | None = None) -> list[str]:
     """``words`` as lines of a mail."""
-    return textwrap.wrap(flat(words), WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+    begin = indent if first is None else first
+    return textwrap.wrap(
+        flat(words),
+        WIDTH,
+        initial_indent=begin,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def flat(words: str) -> str:

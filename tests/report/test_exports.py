@@ -216,6 +216,16 @@ def test_the_mail_is_short_and_wrapped(mail):
     assert [line for line in lines if len(line) > 72 and not line.startswith(("    ", "Subject: "))] == []
 
 
+def test_cells_with_the_same_bug_and_bisect_are_one_entry(week):
+    new = week.nights[0].changes[0]
+    others = [replace(new, cell=replace(new.cell, machine=name)) for name in ("uneven", "far")]
+    text = night_mail(replace(week.nights[0], changes=(new, *others)), week.consoles.get)
+    assert text.count("First bad: 6") == text.count("kernel BUG at") == 1
+    assert all(f"* early-policy/fix/tiny-numa/{name}/gcc 12.2" in text for name in ("uneven", "far", "four-nodes"))
+    assert "RIP: 0010:policy_zonelist" in text
+    assert "RAX:" not in text
+
+
 def test_the_mail_of_a_first_night_does_not_claim_a_change(week):
     text = night_mail(replace(week.nights[0], before=None, changes=()), week.consoles.get)
     assert "there is no earlier night to compare with" in text.splitlines()[2]
