@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from lab.errors import InfrastructureError, UserError
 from lab.history.database import connect, database_url, reading, writing
-from lab.history.records import Bisected, Cell, Night, Result, Run, RunState
+from lab.history.records import Bisected, Cell, Change, Night, Result, Run, RunState
 from lab.history.schema import BISECTS, FINDINGS, PLANNED, RESULTS, RUNS
 from lab.paths import Paths
 from lab.settings import Settings
@@ -137,9 +137,10 @@ class History:
             raise UserError(f"{id_[:80]!r} is the beginning of more than one run: {found[1].id}, {found[0].id}")
         return found[0]
 
-    def unfinished(self, name: str, manifest: str) -> Run | None:
-        """The newest run of that matrix, if it was broken off and its file has not changed since."""
-        query = select(RUNS).where(RUNS.c.name == name).order_by(RUNS.c.id.desc()).limit(1)
+    def unfinished(self, name: str, manifest: str, host: str) -> Run | None:
+        """The newest run of that matrix on ``host``, if it was broken off and its file has not changed since."""
+        mine = (RUNS.c.name == name, RUNS.c.host == host)
+        query = select(RUNS).where(*mine).order_by(RUNS.c.id.desc()).limit(1)
         with reading(self.engine) as connection:
             row = connection.execute(query).mappings().first()
         found = run_of(row) if row else None
@@ -196,10 +197,15 @@ class History:
         return Night(
             run=run,
             results=results,
-            changes=changes(run, results, past, bisects),
+            changes=self.with_first_sight(changes(run, results, past, bisects)),
             before=past[0][0] if past else None,
             bisects=bisects,
         )
+
+    def with_first_sight(self, found: tuple[Change, ...]) -> tuple[Change, ...]:
+        """Changes with the run in which their finding was seen first, in whichever cell that was."""
+        first = {one.signature: one.first_run for one in self.signatures()}
+        return tuple(msgspec.structs.replace(one, first_seen=first.get(one.signature, one.first_seen)) for one in found)
 
     def signatures(self) -> tuple[Known, ...]:
         """Every signature that was ever seen as a primary finding, the last seen first."""

@@ -69,7 +69,7 @@ class Planned:
 def plan(ready: Ready, history: History, runner: Runner, *, fresh: bool = False) -> Planned:
     """Put the cells in order by what is known of them, leaving out those that an unfinished run has already."""
     matrix = ready.matrix
-    unfinished = None if fresh else history.unfinished(matrix.name, matrix.key)
+    unfinished = None if fresh else history.unfinished(matrix.name, matrix.key, platform.node())
     if unfinished and time.time() - unfinished.started > OLD_SECONDS:
         unfinished = None
     newest = history.runs(name=matrix.name, limit=1)

@@ -147,6 +147,8 @@ def begin(work: Work, by: Means, left: float) -> None:
     """Begin all that may begin now, with ``left`` seconds to the deadline."""
     costs, events = by.costs, by.events
     for job in tuple(work.pending):
+        if work.building and len(work.running) >= by.limits.cores:
+            return
         if job.kernel not in work.made:
             fits = job.kernel not in work.refused and costs.build(job) + costs.boot(job.cell) <= left
             if fits and not work.building:

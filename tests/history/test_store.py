@@ -84,10 +84,21 @@ def test_the_run_before_is_the_last_one_of_the_matrix_that_ended(any_history):
 
 def test_a_run_that_was_broken_off_is_found_by_its_file(any_history):
     any_history.begin_run(run(1), [cell()])
-    assert any_history.unfinished("nightly", "m").id == run(1).id
-    assert any_history.unfinished("nightly", "changed") is None
+    assert any_history.unfinished("nightly", "m", "here").id == run(1).id
+    assert any_history.unfinished("nightly", "m", "another host") is None
+    assert any_history.unfinished("nightly", "changed", "here") is None
     any_history.finish_run(run(1).id, "deadline", 5.0)
-    assert any_history.unfinished("nightly", "m") is None
+    assert any_history.unfinished("nightly", "m", "here") is None
+
+
+def test_a_change_says_when_its_finding_was_seen_first_in_any_cell(any_history):
+    far, near = cell(machine="far"), cell(machine="near")
+    for number, words in ((1, ("bad", "good")), (2, ("good", "good")), (3, ("good", "bad"))):
+        any_history.begin_run(run(number, state="done"), [far, near])
+        for of, word in zip((far, near), words, strict=True):
+            any_history.record_result(result(run(number).id, of, word, kernel=f"k{number}"))
+    (change,) = any_history.night().changes
+    assert (change.kind, change.since, change.first_seen) == ("new", run(3).id, run(1).id)
 
 
 def test_titles_with_zero_bytes_are_kept_without_them(any_history):
