@@ -56,7 +56,7 @@ def killed(url, paths, cells):
     return watching
 
 
-@pytest.mark.parametrize("cells", [0, 1, 3, 5])
+@pytest.mark.parametrize("cells", [0, 4])
 def test_a_run_that_was_killed_goes_on_where_it_was(history, paths, cells):
     watching = killed(history.engine.url, paths, cells)
     before = watching.runs()
@@ -171,7 +171,7 @@ def test_a_kernel_that_was_good_and_is_bad_without_a_change_is_flaky(history, pa
     assert second.changes[0].rate == round(5 / 6, 4)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_bug_that_strikes_in_30_percent_of_boots_is_flaky_and_no_regression(history, paths, seed):
     chance = random.Random(seed)
     runner = Fake(lambda _one, _number: "bad" if chance.random() < 0.3 else "good")
