@@ -53,8 +53,10 @@ def html(*, run_id: str, runs: int, output: Path, as_json: bool) -> int:
     """
     with written_pages(run_id, runs) as pages:
         from lab.report.html.folder import write_folder
+        from lab.report.live import shown
 
-        done = write_folder(pages, output)
+        with shown(quiet=as_json) as progress:
+            done = write_folder(pages, output, progress)
     if as_json:
         emit(document(done, pages))
         return 0

@@ -23,6 +23,7 @@ STEPS = {
     "host": "on",
     "push": "pushing",
     "fetch": "fetching",
+    "pages": "writing pages",
 }
 
 

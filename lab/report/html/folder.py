@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import InfrastructureError, UserError
+from lab.progress import silent
 from lab.report.html.pages import STYLE, console_path
 
 if TYPE_CHECKING:
+    from lab.progress import Progress
     from lab.report.html.pages import Pages
 
 MARKER = ".kernel-boot-lab-report"
@@ -35,7 +37,7 @@ class Written:
     missing: int
 
 
-def write_folder(pages: Pages, folder: Path) -> Written:
+def write_folder(pages: Pages, folder: Path, progress: Progress = silent) -> Written:
     """Write all pages and consoles to ``folder``. A reader sees the old report or the new one.
 
     Raises :class:`UserError` where ``folder`` is something else than a report, which is left alone, and
@@ -55,6 +57,7 @@ def write_folder(pages: Pages, folder: Path) -> Written:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(page.text.encode("utf-8", "backslashreplace"))
                 count += 1
+                progress("pages", done=count, total=pages.count)
             consoles, missing = _consoles(pages, new)
             new.chmod(0o755)
             _put(new, folder)

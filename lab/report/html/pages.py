@@ -147,6 +147,12 @@ class Pages:
     compare: Comparer | None = None
     made: str = ""
 
+    @property
+    def count(self) -> int:
+        """About how many pages there are, for who waits for them."""
+        nights = self.book.nights
+        return 3 + len(nights) * (len(nights) + 1) // 2 + sum(len(night.results) for night in nights)
+
     def all(self) -> Iterator[Page]:
         """The pages, one after the other: no more than one is in memory."""
         for index, night in enumerate(self.book.nights):
