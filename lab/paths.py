@@ -11,10 +11,10 @@ from lab.xdg import cache_folder, user_folder
 
 def data_folder(name: str) -> Path:
     """Folder ``name`` (``patches``, ``kconfigs`` or ``qemu``) of the project: at the top of a checkout, inside the
-    package when it was installed from a wheel."""
+    package when it was installed from a wheel (beside the package, other projects have a ``qemu`` then)."""
     package = Path(__file__).resolve().parent
-    checkout = package.parent / name
-    return checkout if checkout.is_dir() else package / "data" / name
+    installed = package / "data" / name
+    return installed if installed.is_dir() else package.parent / name
 
 
 @dataclass(frozen=True)
