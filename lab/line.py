@@ -293,11 +293,17 @@ def boot_target(
 
 @contextmanager
 def live_target(target: Target, setup: Setup, seconds: float) -> Iterator[Live]:
-    """``target`` as a guest to work in for ``seconds`` at most (see :mod:`lab.guest.live`); gone when this is left."""
+    """``target`` as a guest to work in for ``seconds`` at most (see :mod:`lab.guest.live`); gone when this is left.
+
+    Raises :class:`UserError` for an architecture whose machines have no second serial line.
+    """
+    from lab.arch import DEFAULT
     from lab.guest.accel import choose
     from lab.guest.initramfs import build
     from lab.guest.live import agent_files, living
 
+    if target.machine.arch != DEFAULT:
+        raise UserError(f"machine {target.machine.name}: only guests of {DEFAULT} can be worked in so far")
     accel = choose(setup.accel, paths=setup.paths, image=target.image, initramfs=build(setup.paths))
     with living(
         target.image,

@@ -7,7 +7,12 @@
  * sent: the line has no flow control, and the kernel keeps no more than 4 KiB for a slow reader (drivers/tty/n_tty.c).
  * Nothing has to be answered in the other direction, for there QEMU waits.
  *
- *   H  agent: it is there                     R  run: milliseconds, limit, path of standard input, arguments
+ * A serial line is slow, some 20 KiB a second and less on a busy host. So what is large goes through memory that guest
+ * and host share where there is some (QEMU's ivshmem-plain, a PCI device whose second BAR it is; sysfs maps it, no driver
+ * is needed): then M tells the type, length and CRC-32 of what lies there, and is answered with one ACK more by whoever has
+ * used it and needs it no longer.
+ *
+ *   H  agent: version, bytes shared           R  run: milliseconds, limit, path of standard input, arguments
  *   O, X  standard output and error           S  status as of wait(2), flags, milliseconds
  *   P  push: mode, path; then D..., F         G  pull: limit, path; answered by D..., K
  *   W  write: path, data, in one write(2)     B  good-bye
@@ -16,12 +21,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -29,12 +36,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PIECE = 1024, MOST = 1 << 16, OUT = 4096, ACK = 6, HEADER = 9 };
+enum { PIECE = 1024, MOST = 1 << 16, OUT = 1 << 15, LARGE = 256, SHARED = 1 << 20, ACK = 6, HEADER = 9 };
 enum { CUT_OUT = 1, CUT_ERR = 2, LATE = 4 };
 
+static const unsigned char ack = ACK;
 static int line = -1;
 static int wake[2];
 static unsigned char body[MOST + 1];
+static unsigned char *shared; /* SHARED bytes */
+static const unsigned char *payload;
 static uint32_t length;
 
 static uint32_t crc32_of(const unsigned char *data, size_t size)
@@ -110,6 +120,25 @@ static void tell(char type, const void *data, uint32_t size)
 	write_line(data, size);
 }
 
+/* The same for what may be large; what is in shared memory already stays where it is. */
+static void tell_data(char type, const void *data, uint32_t size)
+{
+	unsigned char where[HEADER] = { type }, answer = 0;
+
+	if (!shared || size < LARGE)
+		return tell(type, data, size);
+	if (data != shared)
+		memcpy(shared, data, size);
+	put32(where + 1, size);
+	put32(where + 5, crc32_of(data, size));
+	tell('M', where, sizeof(where));
+	read_line(&answer, 1);
+	if (answer != ACK) {
+		errno = EPROTO;
+		give_up("answer");
+	}
+}
+
 static void tell32(char type, uint32_t value)
 {
 	unsigned char data[4];
@@ -118,10 +147,10 @@ static void tell32(char type, uint32_t value)
 	tell(type, data, sizeof(data));
 }
 
-/* The next message's type; its body is in body[], with a zero after it. 0: it came damaged. */
+/* The next message's type; its body is in payload[], and where it came over the line in body[], with a zero after it.
+ * 0: it came damaged. */
 static int take(void)
 {
-	static const unsigned char ack = ACK;
 	unsigned char header[HEADER];
 
 	read_line(header, sizeof(header));
@@ -136,7 +165,14 @@ static int take(void)
 		write_line(&ack, 1);
 	}
 	body[length] = 0;
-	return crc32_of(body, length) == get32(header + 5) ? header[0] : 0;
+	payload = body;
+	if (crc32_of(body, length) != get32(header + 5))
+		return 0;
+	if (header[0] != 'M')
+		return header[0];
+	length = get32(body + 1);
+	payload = shared;
+	return shared && length <= SHARED && crc32_of(shared, length) == get32(body + 5) ? body[0] : 0;
 }
 
 static uint32_t now(void)
@@ -160,7 +196,7 @@ static void on_child(int sig)
 /* Hand on what there is to read now; 0 at the end of the stream. */
 static int hand_on(int fd, char type, uint32_t *left, uint32_t *flags, uint32_t cut)
 {
-	unsigned char data[OUT];
+	static unsigned char data[OUT];
 	ssize_t size = read(fd, data, sizeof(data));
 
 	if (size <= 0)
@@ -171,7 +207,7 @@ static int hand_on(int fd, char type, uint32_t *left, uint32_t *flags, uint32_t 
 	}
 	*left -= size;
 	if (size)
-		tell(type, data, size);
+		tell_data(type, data, size);
 	return 1;
 }
 
@@ -285,15 +321,18 @@ static void push(void)
 	if (fd < 0)
 		return tell32('E', errno);
 	tell32('K', 0);
-	while ((type = take()) == 'D')
+	while ((type = take()) == 'D') {
 		for (uint32_t at = 0; at < length && !wrong;) {
-			ssize_t done = write(fd, body + at, length - at);
+			ssize_t done = write(fd, payload + at, length - at);
 
 			if (done < 0)
 				wrong = errno;
 			else
 				at += done;
 		}
+		if (payload == shared)
+			write_line(&ack, 1);
+	}
 	if (type != 'F' && !wrong)
 		wrong = EBADMSG;
 	if (fchmod(fd, mode) && !wrong)
@@ -311,19 +350,20 @@ static void pull(void)
 {
 	uint32_t left = get32(body), flags = 0;
 	int fd = open((char *)body + 4, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	unsigned char data[OUT];
+	static unsigned char own[OUT];
+	unsigned char *data = shared ? shared : own;
 	ssize_t size;
 
 	if (fd < 0)
 		return tell32('E', errno);
-	while ((size = read(fd, data, sizeof(data))) > 0) {
+	while ((size = read(fd, data, shared ? SHARED : sizeof(own))) > 0) {
 		if ((uint32_t)size > left) {
 			flags = CUT_OUT;
 			size = left;
 		}
 		left -= size;
 		if (size)
-			tell('D', data, size);
+			tell_data('D', data, size);
 		if (flags)
 			break;
 	}
@@ -347,13 +387,54 @@ static void write_once(void)
 		close(fd);
 }
 
+static void map_shared(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	void *at = fd < 0 ? MAP_FAILED : mmap(NULL, SHARED, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	shared = at == MAP_FAILED ? NULL : at;
+	if (fd >= 0)
+		close(fd);
+}
+
+/* The first of the PCI devices that are shared memory (vendor and device id as in QEMU's docs/specs/ivshmem-spec). */
+static void find_shared(void)
+{
+	static const char id[] = "PCI_ID=1AF4:1110";
+	char text[1024];
+	glob_t found;
+
+	if (glob("/sys/bus/pci/devices/*/uevent", 0, NULL, &found))
+		return;
+	for (size_t at = 0; at < found.gl_pathc && !shared; at++) {
+		char *path = found.gl_pathv[at], *name = strrchr(path, '/') + 1, memory[256];
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+		if (fd >= 0)
+			close(fd);
+		text[size < 0 ? 0 : size] = 0;
+		if (!strstr(text, id))
+			continue;
+		snprintf(memory, sizeof(memory), "%.*senable", (int)(name - path), path);
+		fd = open(memory, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "1", 1) < 0)
+			continue;
+		close(fd);
+		snprintf(memory, sizeof(memory), "%.*sresource2", (int)(name - path), path);
+		map_shared(memory);
+	}
+	globfree(&found);
+}
+
 int main(int argc, char **argv)
 {
+	unsigned char hello[8];
 	struct termios mode;
 	int end = 0;
 
 	setvbuf(stdout, NULL, _IONBF, 0);
-	if (argc != 2)
+	if (argc != 2 && argc != 3)
 		return 2;
 	line = open(argv[1], O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (line < 0 && errno == ENOENT && !mknod(argv[1], S_IFCHR | 0600, makedev(4, 65)))
@@ -369,7 +450,13 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
 	write_line((const unsigned char *)"\2lab agent 1\3", 13);
-	tell32('H', 1);
+	if (argc == 3)
+		map_shared(argv[2]);
+	else
+		find_shared();
+	put32(hello, 1);
+	put32(hello + 4, shared ? SHARED : 0);
+	tell('H', hello, sizeof(hello));
 	while (!end)
 		switch (take()) {
 		case 'R': run(); break;

@@ -12,6 +12,7 @@ import struct
 import time
 import zlib
 from dataclasses import dataclass
+from mmap import mmap
 
 from lab.errors import InfrastructureError, UserError
 
@@ -21,6 +22,8 @@ PIECE = 1024
 """What is sent at once: the kernel keeps 4 KiB of a serial line for a slow reader and drops what comes after."""
 MESSAGE_BYTES = 1 << 16
 DATA_BYTES = 1 << 14
+SHARED_BYTES = 1 << 20
+LARGE_BYTES = 256
 ACK = b"\6"
 CUT_OUT, CUT_ERR, LATE = 1, 2, 4
 ANSWER_SECONDS = 30.0
@@ -70,9 +73,13 @@ class Channel:
     """A line to an agent, and how far reading from it came. ``line`` is an open file (a socket, a terminal) that stays
     its owner's, or -1 once that has closed it. Not for more than one thread."""
 
-    def __init__(self, line: int) -> None:
+    def __init__(self, line: int, shared: mmap | None = None) -> None:
+        """``shared`` is memory that the guest's agent has too, ``SHARED_BYTES`` of it; it is used where the agent finds
+        it."""
         os.set_blocking(line, False)
         self.line = line
+        self.offered = shared
+        self.shared: mmap | None = None
         self.pending = bytearray()
 
     def greet(self, deadline: float) -> None:
@@ -83,8 +90,10 @@ class Channel:
             self.fill(limit, f"the guest's agent did not come up within {deadline:g} s")
         del self.pending[: at + len(HELLO)]
         kind, body = self.receive(limit)
-        if (kind, body) != (b"H", struct.pack(">L", 1)):
+        if kind != b"H" or len(body) != 8 or body[:4] != struct.pack(">L", 1):
             raise ChannelLost(f"the guest's agent speaks another language: {kind!r} {body[:40]!r}")
+        if struct.unpack(">L", body[4:])[0] >= SHARED_BYTES:
+            self.shared = self.offered
 
     def run(
         self, argv: tuple[str, ...], *, deadline: float, limit: int = OUTPUT_BYTES, stdin: str = "", most: int = 1
@@ -126,8 +135,9 @@ class Channel:
         """Make ``data`` the guest's file ``path``, whole or not at all; :class:`OSError` says why not."""
         self.send(b"P", struct.pack(">L", mode) + name(path))
         self.done(path)
-        for at in range(0, len(data), DATA_BYTES):
-            self.send(b"D", data[at : at + DATA_BYTES])
+        step = SHARED_BYTES if self.shared is not None else DATA_BYTES
+        for at in range(0, len(data), step):
+            self.send_data(data[at : at + step])
         self.send(b"F", b"")
         self.done(path)
 
@@ -168,6 +178,15 @@ class Channel:
             return OSError(number, os.strerror(number), what)
         return ChannelLost(f"the guest's agent answers with {kind!r}, which makes no sense here")
 
+    def send_data(self, data: bytes) -> None:
+        """A piece of a file: through shared memory, where there is any."""
+        if self.shared is None or len(data) < LARGE_BYTES:
+            self.send(b"D", data)
+            return
+        self.shared[: len(data)] = data
+        self.send(b"M", HEADER.pack(b"D", len(data), zlib.crc32(data)))
+        self.acknowledged(time.monotonic() + ANSWER_SECONDS)
+
     def send(self, kind: bytes, body: bytes) -> None:
         """One message, in pieces that are acknowledged one by one."""
         if len(body) > MESSAGE_BYTES:
@@ -176,17 +195,25 @@ class Channel:
         pieces += [body[at : at + PIECE] for at in range(0, len(body), PIECE)]
         for piece in pieces:
             limit = time.monotonic() + PIECE_SECONDS
-            left = memoryview(piece)
-            while left:
-                self.wait(limit, writing=True)
-                try:
-                    left = left[os.write(self.line, left) :]
-                except BlockingIOError:
-                    continue
-                except OSError:
-                    raise ChannelLost("the guest has ended") from None
-            if self.exactly(1, limit) != ACK:
-                raise ChannelLost("the guest's agent answers out of turn")
+            self.put(piece, limit)
+            self.acknowledged(limit)
+
+    def acknowledged(self, limit: float) -> None:
+        """Take the agent's word that it has what was sent."""
+        if self.exactly(1, limit) != ACK:
+            raise ChannelLost("the guest's agent answers out of turn")
+
+    def put(self, piece: bytes, limit: float) -> None:
+        """Write ``piece`` to the line."""
+        left = memoryview(piece)
+        while left:
+            self.wait(limit, writing=True)
+            try:
+                left = left[os.write(self.line, left) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise ChannelLost("the guest has ended") from None
 
     def receive(self, limit: float, late: str = "") -> tuple[bytes, bytes]:
         """The next message, at :func:`time.monotonic` ``limit`` the latest."""
@@ -196,6 +223,17 @@ class Channel:
         body = self.exactly(length, limit, late)
         if zlib.crc32(body) != crc:
             raise ChannelLost("what the guest's agent sent came damaged")
+        return self.fetch(body, limit) if kind == b"M" else (kind, body)
+
+    def fetch(self, where: bytes, limit: float) -> tuple[bytes, bytes]:
+        """What the agent has laid into the shared memory: its type, and a copy."""
+        if self.shared is None or len(where) != HEADER.size:
+            raise ChannelLost("the guest's agent tells of shared memory that there is none of")
+        kind, length, crc = HEADER.unpack(where)
+        body = bytes(self.shared[: min(length, SHARED_BYTES)])
+        if len(body) != length or zlib.crc32(body) != crc:
+            raise ChannelLost("what the guest's agent shared came damaged")
+        self.put(ACK, limit)
         return kind, body
 
     def exactly(self, size: int, limit: float, late: str = "") -> bytes:

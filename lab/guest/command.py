@@ -14,7 +14,7 @@ from lab.guest.machine import Machine
 
 T = TypeVar("T")
 
-TOKENS = ("qemu", "image", "initrd", "append", "qmp", "channel")
+TOKENS = ("qemu", "image", "initrd", "append", "qmp", "channel", "share")
 TOKEN = re.compile(f"@({'|'.join(TOKENS)})@")
 TEMPLATE = "command.j2"
 COMMAND_LINE_BYTES = 2047
@@ -49,6 +49,7 @@ def render(
     template: Path,
     qmp: str = "",
     channel: str = "",
+    share: str = "",
     trace: Sequence[str] = (),
     qemu: str = QEMU,
     kept: Path | None = None,
@@ -56,8 +57,8 @@ def render(
     """The arguments, the program first.
 
     ``append`` is the whole kernel command line. ``qmp`` is a QEMU character device without its id (``socket,fd=5``) for
-    a monitor; with it the guest is started stopped. ``channel`` is another one for a second serial line. The console is
-    QEMU's standard output. ``trace`` are further
+    a monitor; with it the guest is started stopped. ``channel`` is another one for a second serial line, ``share`` the
+    size and file of memory that guest and host share. The console is QEMU's standard output. ``trace`` are further
     arguments. What the template makes of the machine is kept in the folder ``kept``: importing jinja2 takes as long as
     QEMU's own start. Raises :class:`UserError` where a value cannot be an argument.
     """
@@ -68,6 +69,7 @@ def render(
         "append": append,
         "qmp": qmp,
         "channel": channel,
+        "share": share,
     }
     present = tuple(name for name, value in given.items() if value)
     arguments = outline(machine, template=template, accel=accel, present=present, kept=kept)

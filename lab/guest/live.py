@@ -2,7 +2,8 @@
 
 The agent (``agent.c``, a static program of the initramfs) has a second serial line for itself, which every kernel with
 the console's own driver has: nothing has to be configured into the kernel, and nothing that the kernel prints can break
-into what it says. The console is watched all the while: a kernel that dies ends the guest as in any boot.
+into what it says. Where the guest has PCI, what is large goes through memory that it shares with the host. The console
+is watched all the while: a kernel that dies ends the guest as in any boot.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from mmap import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import InfrastructureError
-from lab.guest.channel import Channel, ChannelLost
+from lab.guest.channel import SHARED_BYTES, Channel, ChannelLost
 from lab.guest.programs import make_program
 from lab.guest.run import Tether, boot
 from lab.paths import Paths
@@ -48,9 +50,12 @@ class Live:
         self.failure: BaseException | None = None
         self.console = bytearray()
         self.ours, self.theirs = socket.socketpair()
-        self.channel = Channel(self.ours.fileno())
+        self.share = os.memfd_create("lab-share")
+        os.truncate(self.share, SHARED_BYTES)
+        self.memory = mmap(self.share, SHARED_BYTES)
+        self.channel = Channel(self.ours.fileno(), self.memory)
         self.stop_read, self.stop_write = os.pipe()
-        self.tether = Tether(self.theirs.fileno(), self.stop_read, seconds)
+        self.tether = Tether(self.theirs.fileno(), self.stop_read, seconds, self.share, SHARED_BYTES)
         self.thread = threading.Thread(target=self.work, args=(run,), name="lab-guest", daemon=True)
 
     def work(self, run: Callable[[Tether], Boot]) -> None:
@@ -91,8 +96,10 @@ class Live:
                 self.thread.join(END_SECONDS)
             self.channel.line = -1
             self.ours.close()
+            self.memory.close()
             if not self.thread.is_alive():
                 os.close(self.stop_read)
+                os.close(self.share)
         if self.failure:
             raise self.failure
         if self.result is None:

@@ -56,11 +56,14 @@ class Ask:
 @dataclass(frozen=True)
 class Tether:
     """What ties a guest to somebody who works in it: the end of a socket that becomes its second serial line, the end
-    of a pipe whose other end is closed to end it, and how many seconds it has after its marker."""
+    of a pipe whose other end is closed to end it, how many seconds it has after its marker, and a memory file (and its
+    size in bytes) that it shares with the host."""
 
     channel: int
     stop: int
     seconds: float
+    share: int
+    share_bytes: int
 
 
 def boot(
@@ -155,7 +158,7 @@ def run(
     tether = ask.tether
     log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        passed = (tether.channel,) if tether else ()
+        passed = (tether.channel, tether.share) if tether else ()
         with started(lambda wires: arguments(ask, wires), ahead=ahead, passed=passed) as guest:
             from lab.guest.follow import follow
 
@@ -190,6 +193,7 @@ def remember(ask: Ask, ahead: Ahead) -> None:
 
 def arguments(ask: Ask, wires: Wires | None = None, trace: tuple[str, ...] = ()) -> list[str]:
     """QEMU's arguments: with ``wires`` as the lab runs it, with a monitor and stopped; without as a person would."""
+    tether = ask.tether if wires else None
     return render(
         ask.machine,
         image=ask.image,
@@ -198,7 +202,8 @@ def arguments(ask: Ask, wires: Wires | None = None, trace: tuple[str, ...] = ())
         accel=ask.accel,
         template=ask.template,
         qmp=f"socket,fd={wires.qmp}" if wires else "",
-        channel=f"socket,fd={ask.tether.channel}" if wires and ask.tether else "",
+        channel=f"socket,fd={tether.channel}" if tether else "",
+        share=f"size={tether.share_bytes},mem-path=/proc/self/fd/{tether.share}" if tether else "",
         trace=trace,
         qemu=ask.qemu or QEMU,
         kept=ask.kept,

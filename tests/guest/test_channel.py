@@ -11,17 +11,18 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from mmap import mmap
 from pathlib import Path
 
 import pytest
 
 from lab.errors import UserError
-from lab.guest.channel import ACK, HEADER, HELLO, Channel, ChannelLost
+from lab.guest.channel import ACK, HEADER, HELLO, SHARED_BYTES, Channel, ChannelLost
 from lab.guest.live import SOURCE
 from lab.guest.programs import make_program
 from lab.paths import Paths
 
-FILE_BYTES = 400_000
+FILE_BYTES = 3 << 20
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +32,26 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_program(SOURCE, Paths(folder, folder, folder)).file
 
 
-@pytest.fixture
-def channel(agent: Path) -> Iterator[Channel]:
-    """A line to an agent that runs here."""
+@pytest.fixture(params=["line", "memory"])
+def channel(agent: Path, request: pytest.FixtureRequest) -> Iterator[Channel]:
+    """A line to an agent that runs here; with memory that is shared, and without."""
     ours, theirs = pty.openpty()
-    argv = [agent, os.ttyname(theirs)]
+    memory = os.memfd_create("shared")
+    os.truncate(memory, SHARED_BYTES)
+    shared = mmap(memory, SHARED_BYTES) if request.param == "memory" else None
+    argv = [agent, os.ttyname(theirs), f"/proc/{os.getpid()}/fd/{memory}" if shared else "/none"]
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(argv, stdin=quiet, stdout=quiet, restore_signals=False)  # SIGXFSZ is ignored, as here
     try:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-        channel = Channel(ours)
+        channel = Channel(ours, shared)
         channel.greet(10)
+        assert channel.shared is shared
         yield channel
     finally:
         process.kill()
         process.wait()
+        os.close(memory)
         os.close(ours)
         os.close(theirs)
 
@@ -58,13 +64,14 @@ def test_a_command_s_outputs_status_and_time(channel: Channel) -> None:
 
 
 def test_every_byte_comes_as_it_is(channel: Channel, tmp_path: Path) -> None:
-    data = bytes(range(256)) * 300 + os.urandom(70_000) + b"\3\4\21\23\6"
+    size = 2_500_000 if channel.shared else 70_000
+    data = bytes(range(256)) * 300 + os.urandom(size) + b"\3\4\21\23\6"
     there = tmp_path / "there"
     channel.push(data, str(there), 0o751)
     assert there.read_bytes() == data
     assert stat.S_IMODE(there.stat().st_mode) == 0o751
     assert channel.pull(str(there)) == data
-    assert channel.run(("cat",), stdin=str(there), deadline=20).stdout == data
+    assert channel.run(("cat",), stdin=str(there), deadline=20, limit=len(data)).stdout == data
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
@@ -210,7 +217,7 @@ def test_nothing_is_waited_for_without_end() -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (HELLO + HEADER.pack(b"H", 4, 1) + b"\0\0\0\1", "damaged"),
+        (HELLO + HEADER.pack(b"H", 8, 1) + bytes(8), "damaged"),
         (HELLO + HEADER.pack(b"H", 1 << 30, 1), "out of step"),
         (HELLO + HEADER.pack(b"Z", 0, 0), "another language"),
     ],
@@ -221,3 +228,19 @@ def test_damage_is_told_as_such(said: bytes, why: str) -> None:
         channel.greet(5)
     os.close(theirs)
     os.close(channel.line)
+
+
+def test_memory_that_changes_under_way_is_told_as_damage(channel: Channel, tmp_path: Path) -> None:
+    if channel.shared is None:
+        pytest.skip("nothing is shared")
+    (tmp_path / "file").write_bytes(b"a" * 10_000)
+    receive = channel.fetch
+
+    def spoiled(where: bytes, limit: float) -> tuple[bytes, bytes]:
+        assert channel.shared is not None
+        channel.shared[5:6] = b"b"
+        return receive(where, limit)
+
+    channel.fetch = spoiled  # type: ignore[method-assign]
+    with pytest.raises(ChannelLost, match="shared came damaged"):
+        channel.pull(str(tmp_path / "file"))
