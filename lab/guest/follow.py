@@ -126,6 +126,7 @@ class Run:
         self.last_byte: float | None = None
         self.fatal: float | None = None
         self.marker: float | None = None
+        self.delays = (0.0, 0.0)
         self.stalled = 0.0
         self.shutdown = ""
         self.broken = False
@@ -141,6 +142,7 @@ class Run:
         deadline = self.deadline + self.stalled
         if now >= deadline:
             deadline += min(host_delay(self.guest.process.pid), HOST_DELAY_MOST * self.deadline)
+        delay = host_delay(self.guest.process.pid) if self.fatal is not None and not self.scanner.complete else 0.0
         return Sight(
             now=now,
             deadline=deadline,
@@ -154,6 +156,8 @@ class Run:
             exited=self.exited,
             hold=self.hold,
             stopped=self.stopped,
+            late=max(0.0, delay - self.delays[0]),
+            late_quiet=max(0.0, delay - self.delays[1]),
         )
 
     async def all(self, inspect: Callable[[bytes], str] | None, meanwhile: Callable[[], None]) -> Seen:
@@ -334,6 +338,9 @@ class Run:
         self.scanner.feed(chunk)
         if self.fatal is None and self.scanner.fatal:
             self.fatal = self.last_byte
+            self.delays = (host_delay(self.guest.process.pid),) * 2
+        elif self.fatal is not None:
+            self.delays = (self.delays[0], host_delay(self.guest.process.pid))
         if self.marker is None and self.scanner.marker:
             self.marker = self.last_byte
         if self.on_console:

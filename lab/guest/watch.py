@@ -12,6 +12,8 @@ COMPLETE_SECONDS = 0.02
 """The same where the report's end was seen: what QEMU has sent already is still read."""
 FATAL_SECONDS = 2.0
 """A guest that goes on printing after a fatal finding is ended after this."""
+LATE_SECONDS = 20.0
+"""A host that keeps a guest from running makes both longer, by this at most."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Sight:
     ``fatal`` is when the first fatal finding was seen, ``complete`` whether its end was; ``wait_for_exit`` asks for
     the guest's own end and not only the marker; ``shutdown`` is the reason in QMP's SHUTDOWN event; ``broken`` says
     that QEMU stopped the guest with an internal error; ``exited`` that QEMU has ended. ``hold`` is how much longer than
-    the deadline the guest has once the marker came; ``stopped`` that its user is done with it.
+    the deadline the guest has once the marker came; ``stopped`` that its user is done with it. ``late`` is how
+    long the guest has waited for a core of an overloaded host since the fatal finding, ``late_quiet`` since the last
+    byte.
     """
 
     now: float
@@ -36,6 +40,8 @@ class Sight:
     exited: bool = False
     hold: float = 0.0
     stopped: bool = False
+    late: float = 0.0
+    late_quiet: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ def decide(sight: Sight) -> Decision:
     wait = sight.deadline - sight.now + (sight.hold if sight.marker else 0.0)
     if sight.fatal is not None:
         quiet = COMPLETE_SECONDS if sight.complete else QUIET_SECONDS
-        until = min(max(sight.last_byte or 0.0, sight.fatal) + quiet, sight.fatal + FATAL_SECONDS)
+        still = max(sight.last_byte or 0.0, sight.fatal) + quiet + min(sight.late_quiet, LATE_SECONDS)
+        until = min(still, sight.fatal + FATAL_SECONDS + min(sight.late, LATE_SECONDS))
         wait = min(wait, until - sight.now)
         if until <= sight.now:
             return Decision("userspace" if sight.marker else "died")

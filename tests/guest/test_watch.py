@@ -70,3 +70,11 @@ def test_a_guest_whose_user_is_done_with_it_is_ended() -> None:
     assert decide(sight(stopped=True)).outcome == "interrupted"
     assert decide(sight(stopped=True, fatal=0.9, last_byte=0.9)).outcome == "died"
     assert decide(sight(stopped=True, marker=True, broken=True)).outcome == "accelerator"
+
+
+def test_a_report_is_waited_for_while_the_host_keeps_the_guest_from_printing_it() -> None:
+    starved = sight(now=3.0, fatal=1.0, last_byte=1.0, late=1.9, late_quiet=1.9)
+    assert decide(starved).outcome is None
+    assert decide(starved).wait == pytest.approx(QUIET_SECONDS - 0.1)
+    assert decide(sight(now=4.0, fatal=1.0, last_byte=3.9, late=2.0, late_quiet=0.0)).outcome is None
+    assert decide(sight(now=50.0, fatal=1.0, last_byte=1.0, late=49.0, late_quiet=49.0)).outcome == "died"
