@@ -7,7 +7,7 @@ holds all that was known, and the same call goes on from there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -28,6 +28,18 @@ class Prober(Protocol):
     def boot(self, point: int, worker: int) -> Boot:
         """Boot ``point``, which was built once, and judge what was seen."""
 
+
+@dataclass(frozen=True)
+class Hands:
+    """Who makes the probes, where that is not this process: an executor that may be on other machines. ``check`` is
+    called while one waits for them, and raises where nobody is left who could do it."""
+
+    executor: Executor
+    check: Callable[[], None]
+
+
+LOOK_SECONDS = 10.0
+"""So often it is looked whether anybody is left."""
 
 View = Callable[[Sequence[Event]], Outlook]
 """What probes cost and where the bug is likely, by what is known so far."""
@@ -72,19 +84,28 @@ def state_of(graph: Graph, events: Sequence[Event], rules: Rules, view: View) ->
 
 
 def run(
-    graph: Graph, prober: Prober, journal: Journal, rules: Rules, *, view: View, watcher: Watcher = NOBODY
+    graph: Graph,
+    prober: Prober,
+    journal: Journal,
+    rules: Rules,
+    *,
+    view: View,
+    watcher: Watcher = NOBODY,
+    hands: Hands | None = None,
 ) -> Outcome:
-    """Bisect ``graph`` to its end, from where ``journal`` stands."""
+    """Bisect ``graph`` to its end, from where ``journal`` stands; by ``hands``, or threads of this process."""
     while True:
         state = state_of(graph, journal.events, rules, view)
         step = next_step(state)
         if not isinstance(step, list):
             return Outcome(step, state, tuple(journal.events))
         watcher.doing(state, step)
-        probe_all(step, state, prober, journal, watcher)
+        probe_all(step, state, prober, journal, watcher, hands=hands)
 
 
-def probe_all(tries: list[Try], state: State, prober: Prober, journal: Journal, watcher: Watcher) -> None:
+def probe_all(
+    tries: list[Try], state: State, prober: Prober, journal: Journal, watcher: Watcher, *, hands: Hands | None = None
+) -> None:
     """Make the probes, each by a worker of its own. Points that are not built yet are built; those are booted that
     have an image nobody has seen enough of."""
 
@@ -94,32 +115,45 @@ def probe_all(tries: list[Try], state: State, prober: Prober, journal: Journal, 
 
     built = {event.point for event in journal.events if isinstance(event, Build)}
     missing = list(dict.fromkeys(one.point for one in tries if one.point not in built))
-    for event in at_once([partial(prober.build, point) for point in missing], note):
+    for event in at_once([partial(prober.build, point) for point in missing], note, hands):
         built.add(event.point)
     if missing:
         now = tallies(journal.events)
         before = {point: state.known.get(point) for point in missing}
         news = [point for point in missing if (tally := now.get(point)) and tally != before[point]]
         tries = [one for one in tries if one.point not in news]  # it does not build, or its image is known already
-    at_once([partial(prober.boot, one.point) for one in tries], note)
+    at_once([partial(prober.boot, one.point) for one in tries], note, hands)
 
 
-def at_once(jobs: Sequence[Callable[[int], Build | Boot]], note: Callable[[Build | Boot], None]) -> list[Build | Boot]:
+def at_once(
+    jobs: Sequence[Callable[[int], Build | Boot]], note: Callable[[Build | Boot], None], hands: Hands | None = None
+) -> list[Build | Boot]:
     """Run ``jobs``, handing each the number of its worker; each result is noted as it comes, in this thread.
 
     Where one raises, what the others came to is noted before it is raised here.
     """
-    results: list[Build | Boot] = []
-    if len(jobs) == 1:
-        results.append(jobs[0](0))
-        note(results[0])
-        return results
     if not jobs:
-        return results
-    error: BaseException | None = None
+        return []
+    if hands is not None:
+        return collected(jobs, note, hands)
+    if len(jobs) == 1:
+        result = jobs[0](0)
+        note(result)
+        return [result]
     with ThreadPoolExecutor(len(jobs), "bisect") as pool:
-        futures: list[Future[Build | Boot]] = [pool.submit(job, worker) for worker, job in enumerate(jobs)]
-        for future in as_completed(futures):
+        return collected(jobs, note, Hands(pool, lambda: None))
+
+
+def collected(
+    jobs: Sequence[Callable[[int], Build | Boot]], note: Callable[[Build | Boot], None], hands: Hands
+) -> list[Build | Boot]:
+    """Hand ``jobs`` to ``hands`` and note what comes."""
+    results: list[Build | Boot] = []
+    error: BaseException | None = None
+    left: set[Future[Build | Boot]] = {hands.executor.submit(job, worker) for worker, job in enumerate(jobs)}
+    while left:
+        done, left = wait(left, LOOK_SECONDS, FIRST_COMPLETED)
+        for future in done:
             try:
                 result = future.result()
             except Exception as raised:
@@ -127,6 +161,8 @@ def at_once(jobs: Sequence[Callable[[int], Build | Boot]], note: Callable[[Build
             else:
                 results.append(result)
                 note(result)
+        if left and not done:
+            hands.check()
     if error is not None:
         raise error
     return results

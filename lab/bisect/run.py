@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from lab.bisect.beside import Desk, chased, ranked, reverted
-from lab.bisect.engine import NOBODY, Watcher, run
+from lab.bisect.engine import NOBODY, Hands, Prober, Watcher, run
 from lab.bisect.graph import Graph, line_graph
 from lab.bisect.journal import opened
 from lab.bisect.outlook import LineView
@@ -18,7 +19,7 @@ from lab.bisect.plan import Rules
 from lab.bisect.prober import LineProber
 from lab.bisect.records import Answer, Boot, Build, Event, Named, Question, Told
 from lab.bisect.result import Result, conclude
-from lab.bisect.target import expected
+from lab.bisect.target import Target, adopted, expected
 from lab.line import Line, Setup
 from lab.tree.types import Point
 
@@ -37,6 +38,27 @@ class Options:
     revert: bool = True
     fresh: bool = False
     told: tuple[Told, ...] = ()
+
+
+class Others(Protocol):
+    """Who probes instead of this process, see :mod:`lab.remote.cluster`."""
+
+    @property
+    def prober(self) -> Prober:
+        """What the search asks."""
+
+    @property
+    def hands(self) -> Hands:
+        """Who does it."""
+
+
+Elsewhere = Callable[[Target], AbstractContextManager[Others | None]]
+"""Gets others for the search of the bug that is looked for, for as long as it lasts."""
+
+
+def here(_target: Target) -> AbstractContextManager[Others | None]:
+    """Nobody else: this process probes."""
+    return nullcontext()
 
 
 def question_of(line: Line, setup: Setup, command: Sequence[str] = ()) -> Question:
@@ -78,9 +100,11 @@ def bisect(
     *,
     command: Sequence[str] = (),
     watcher: Watcher = NOBODY,
+    elsewhere: Elsewhere = here,
 ) -> Result:
     """Search the series for the patch that brought the bug. What was seen is in the cache's journal of this question,
-    before anything else is done; the same call goes on from there."""
+    before anything else is done; the same call goes on from there. ``elsewhere`` may give others to do the search's
+    probes; what is tried beside it (the culprit left out) is done here."""
     options = options or Options()
     started = time.monotonic()
     question = question_of(line, setup, command)
@@ -97,7 +121,10 @@ def bisect(
         prober = LineProber(line, setup, journal.events)
         view = LineView(line, setup, options.workers)
         desk = Desk(line, prober, journal, view, watcher)
-        outcome = run(graph, prober, journal, options.rules, view=view, watcher=watcher)
+        with elsewhere(prober.target) as others:
+            who, hands = (others.prober, others.hands) if others else (prober, None)
+            outcome = run(graph, who, journal, options.rules, view=view, watcher=watcher, hands=hands)
+        prober.target = adopted(prober.target, journal.events, line.series_end)
         result = ranked(conclude(question, outcome, 0.0), view, prober.target)
         if result.first_bad and options.revert:
             result = replace(result, proof=(*result.proof, *reverted(desk, result, outcome)))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lab.bisect.result import Result
     from lab.bisect.run import Options
     from lab.case import Case
-    from lab.line import Setup
+    from lab.line import Line, Setup
     from lab.report.bisect_live import Quiet
 
 
@@ -91,6 +91,11 @@ def several(options: tuple[Any, ...]) -> Callable[[F], F]:
 @click.argument("case")
 @wishes(TREE, ON, *BUILD, *BOOT)
 @several(RULES)
+@click.option(
+    "--cluster",
+    metavar="CLUSTER",
+    help="Have workers probe: local:N, ssh:NAME,NAME of 'lab hosts', or tcp://HOST:PORT of a Dask scheduler.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a bisect that was begun; without it the same is done.")
 @click.option("--fresh", is_flag=True, help="Forget what boots showed before; kernels stay in the store.")
 @several(WRITING)
@@ -117,6 +122,7 @@ def run(*, case: str, wishes: Wishes, as_json: bool, **more: Any) -> int:
     lab bisect early-policy --machine one-node two-nodes         what of the machine it needs
     lab bisect early-policy --tree ~/linux --good v6.1 --bad v6.2    which commit of a history
     lab bisect early-policy --on cellar                          on another host
+    lab bisect early-policy --cluster local:2                    two probes at once, by Dask
     lab bisect log early-policy                                  what was seen so far
     lab bisect replay bisect.jsonl                               a bisect again, from its journal
     """
@@ -124,6 +130,10 @@ def run(*, case: str, wishes: Wishes, as_json: bool, **more: Any) -> int:
         raise click.UsageError(
             "--on bisects a case's series there, without --config, --machine GOOD BAD, --good, --bad and --resume"
         )
+    if more["cluster"] and (
+        wishes.on or more["config"] or more["bad_machine"] or more["good"] or more["bad"] or more["workers"] > 1
+    ):
+        raise click.UsageError("--cluster is for the bisect of a series, and says itself how many workers there are")
     config, bad_machine, at = more.pop("config"), more.pop("bad_machine"), more.pop("at")
     if config and bad_machine:
         raise click.UsageError("--config and --machine GOOD BAD ask two questions: ask one after the other")
@@ -166,7 +176,30 @@ def search(case: str, wishes: Wishes, *, as_json: bool, more: dict[str, Any], to
         options = options_of(more)
         if told is not None:
             options = replace(options, told=verdicts_in(told, question))
+        if more.get("cluster"):
+            return search_by(str(more["cluster"]), line, setup, options, wishes=wishes, watch=watch)
         return search_series(line, setup, options, command=question.command, watcher=watch)
+
+
+def search_by(text: str, line: Line, setup: Setup, options: Options, *, wishes: Wishes, watch: Quiet) -> Result:
+    """Bisect with a cluster's workers as hands."""
+    from dataclasses import replace
+
+    from lab.bisect.run import bisect as search_series
+    from lab.cli.on import wish_of
+    from lab.remote.cluster import parse, probing
+    from lab.remote.on import request_for
+
+    spec = parse(text)
+    request = request_for(line.case, line.tree.base, "bisect", wish_of(wishes))
+    return search_series(
+        line,
+        setup,
+        replace(options, workers=spec.count or len(spec.hosts) or 2),
+        command=(*command_of(line.case.name, wishes), "--cluster", text),
+        watcher=watch,
+        elsewhere=lambda target: probing(spec, request, line, target, paths=setup.paths, progress=setup.progress),
+    )
 
 
 def search_there(case: Case, setup: Setup, wishes: Wishes, watch: Quiet, more: dict[str, Any]) -> Result:

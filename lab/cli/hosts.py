@@ -158,3 +158,34 @@ def setup(name: str, *, dry_run: bool, as_json: bool) -> int:
     else:
         click.echo(f"{name} is ready: lab {version.name[:12]}, Python {harmless(python)}. Next: lab hosts check {name}")
     return 0
+
+
+@hosts.command(context_settings=HELP)
+@click.argument("address", metavar="tcp://HOST:PORT")
+@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="So many probes at once.")
+@output_options
+def worker(address: str, *, count: int, as_json: bool) -> int:
+    """Be a worker of the Dask scheduler at ADDRESS, for --cluster, until Ctrl-C.
+
+    The scheduler is told what this machine has: architecture, toolchain, cores, memory in GB, a KVM that was proven.
+    Anyone who reaches a scheduler without TLS can run code on its workers: keep it in a network of your own.
+
+    \b
+    python -m distributed.cli.dask_scheduler --host 10.0.0.1 --no-dashboard
+    lab hosts worker tcp://10.0.0.1:8786
+    """
+    import os
+
+    from lab.errors import UserError
+    from lab.paths import user_paths
+    from lab.remote.cluster import parse
+    from lab.remote.worker import command, resources
+
+    if not parse(address).address:
+        raise UserError(f"{address!r} is no scheduler's address", hint="tcp://HOST:PORT")
+    argv = command(address, resources(user_paths()), count)
+    if as_json:
+        emit({"argv": argv})
+    else:
+        os.execv(argv[0], argv)  # noqa: S606 - an argument list of ours
+    return 0

@@ -1,0 +1,155 @@
+"""What a worker of a cluster does: one build or one boot of a point of a case, with its own cache and tools.
+
+The case comes along whole (see :mod:`lab.remote.wire`), so a worker knows nothing but this lab. Where several workers
+share a cache, each probe takes a worktree and an object directory that no other one is in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from lab.bisect.prober import LineProber
+from lab.bisect.records import Boot, Build
+from lab.bisect.target import Target
+from lab.errors import InfrastructureError, LabError, UserError
+from lab.line import Line, Setup, prepare
+from lab.paths import Paths, user_paths
+from lab.remote import wire
+from lab.tree.types import Base
+
+SLOTS = 256
+CONSOLE_BYTES = 65 << 20
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What a worker made of one probe: the record as JSON, and the console of a boot. ``problem`` is there instead
+    where the worker could not do its work; ``where`` names it."""
+
+    record: bytes = b""
+    console: bytes = b""
+    problem: wire.Problem | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One probe: the request's bytes, what is to be done, and the bug that is looked for."""
+
+    request: bytes
+    what: Literal["build", "boot"]
+    point: int
+    target: Target
+    version: str
+
+
+def do(wanted: Wanted) -> Made:
+    """Do one probe on this worker. What goes wrong is part of the answer."""
+    from lab.remote.job import answered
+
+    name = os.uname().nodename
+    try:
+        record = probed(wanted)
+    except LabError as error:
+        kind: Literal["user", "infrastructure"] = "user" if isinstance(error, UserError) else "infrastructure"
+        return Made(problem=wire.Problem(kind, error.message, error.hint), where=name)
+    except Exception as error:
+        problem = answered(functools.partial(again, error)).problem
+        return Made(problem=problem, where=name)
+    console = b""
+    if isinstance(record, Boot) and record.document.get("console"):
+        with contextlib.suppress(OSError), Path(str(record.document["console"])).open("rb") as file:
+            console = file.read(CONSOLE_BYTES)
+    return Made(msgspec.json.encode(record, enc_hook=str), console, where=name)
+
+
+def again(error: Exception) -> wire.Answer:
+    """Raise ``error``."""
+    raise error
+
+
+def probed(wanted: Wanted) -> Build | Boot:
+    """The build or boot itself."""
+    from lab.remote.version import this_version
+
+    if wanted.version != this_version().name:
+        raise UserError("this worker runs another version of the lab", hint="lab hosts setup NAME, and start it again")
+    line, setup = prepared(wanted.request)
+    with slot(line, setup.paths) as number:
+        prober = LineProber(line, setup, ())
+        prober.target = wanted.target
+        return prober.build(wanted.point, number) if wanted.what == "build" else prober.boot(wanted.point, number)
+
+
+@functools.lru_cache(maxsize=8)
+def prepared(data: bytes) -> tuple[Line, Setup]:
+    """The line of a request on this worker, made once."""
+    from lab.progress import silent
+    from lab.settings import load_settings
+
+    request = wire.request.decode(data)
+    paths = user_paths()
+    settings = load_settings(paths.config_file)
+    setup = Setup(
+        paths=paths,
+        settings=settings,
+        progress=silent,
+        cc=request.cc or settings.cc or None,
+        jobs=request.jobs or settings.jobs or None,
+        accel=request.accel or settings.accel,
+        timeout=request.timeout,
+    )
+    folder = paths.cache / "jobs" / "cluster"
+    folder.mkdir(parents=True, exist_ok=True)
+    # A folder for each process: it is small, and another one of the same case may be going on beside.
+    place = Path(tempfile.mkdtemp(prefix=f"{hashlib.sha256(data).hexdigest()[:16]}-", dir=folder))
+    case = wire.unpack(request, place)
+    return prepare(case, replace(setup, base=base_here(request.base, setup))), setup
+
+
+def base_here(base: wire.BaseWire, setup: Setup) -> Base:
+    """The base on this worker: what was pushed or imported, else imported now, if that gives the same commit."""
+    from lab.remote.sources import find_source
+    from lab.tree.bases import resolve_base
+
+    repo = find_source(base.commit, setup.paths)
+    if repo is not None:
+        return wire.unwired(base, repo)
+    hint = f"lab hosts setup, then --on or --cluster ssh: push it; or install its package on {os.uname().nodename}"
+    try:
+        own = resolve_base(base.name, paths=setup.paths, configured=setup.settings.bases)
+    except LabError as error:
+        raise InfrastructureError(f"the source of base {base.name} is not here: {error.message}", hint=hint) from None
+    if own.commit != base.commit:
+        raise InfrastructureError(f"base {base.name} is another one here ({own.source})", hint=hint)
+    return wire.unwired(base, own.repo)
+
+
+@contextlib.contextmanager
+def slot(line: Line, paths: Paths) -> Iterator[int]:
+    """The number of a worktree that no other worker on this cache is in, for as long as the context lasts."""
+    folder = paths.worktrees
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(SLOTS):
+        fd = os.open(folder / f"{line.tree.key}.slot{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            continue
+        try:
+            yield number
+        finally:
+            os.close(fd)
+        return
+    raise InfrastructureError(f"{folder}: more than {SLOTS} workers share this cache")

@@ -1,0 +1,178 @@
+"""A cluster's workers as the hands of a bisect: the same answers, and what a worker says is looked at."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from functools import partial
+
+import msgspec
+import pytest
+
+pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+
+from lab.bisect.records import Boot, Build
+from lab.bisect.target import Target
+from lab.errors import InfrastructureError, UserError
+from lab.paths import Paths, user_paths
+from lab.remote import wire
+from lab.remote.cluster import Checked, Sent, Spec, parse
+from lab.remote.work import Made, do
+
+from .conftest import free_port, wait_for
+from .world import make_world
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("local", Spec(count=1)),
+        ("local:4", Spec(count=4)),
+        ("tcp://10.0.0.1:8786", Spec(address="tcp://10.0.0.1:8786")),
+        ("tls://[2001:db8::1]:8786", Spec(address="tls://[2001:db8::1]:8786")),
+        ("ssh:one,two,one", Spec(hosts=("one", "two"))),
+    ],
+)
+def test_a_cluster_is_named(text, spec):
+    assert parse(text) == spec
+
+
+@pytest.mark.parametrize(
+    "text", ["", "local:0", "local:9999", "tcp://", "tcp://host", "ssh:", "ssh:,", "http://x:1", "3"]
+)
+def test_what_is_no_cluster_is_refused(text):
+    with pytest.raises(UserError, match="--cluster"):
+        parse(text)
+
+
+class Said:
+    """An executor whose worker says ``made`` whatever it is asked."""
+
+    def __init__(self, made):
+        self.made = made
+
+    def submit(self, fn, *args):
+        assert fn is do
+        future = Future()
+        if isinstance(self.made, Exception):
+            future.set_exception(self.made)
+        else:
+            future.set_result(self.made)
+        return future
+
+
+def asked(made, tmp_path, target=None):
+    sent = Sent(b"{}", target or Target(), 3, Paths(tmp_path, tmp_path, tmp_path))
+    return Checked(Said(made), sent).submit(partial(sent.boot, 3), 0), sent
+
+
+BAD = Boot(3, "bad", "kernel BUG in f", signature="bug:f")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "garbage",
+        None,
+        Made(b"\xff\xfe"),
+        Made(b"[" * 100_000),
+        Made(b'{"event":"boot","point":3,"word":"fine","reason":""}'),
+        Made(msgspec.json.encode(msgspec.structs.replace(BAD, point=2))),
+        Made(msgspec.json.encode(Build(3, "x"))),
+        Made(problem=wire.Problem("infrastructure", "the disk is full")),
+        RuntimeError("a worker died\nand a long story"),
+    ],
+)
+def test_garbage_from_a_worker_is_an_error_and_no_verdict(tmp_path, made):
+    future, sent = asked(made, tmp_path)
+    with pytest.raises(InfrastructureError) as told:
+        future.result(timeout=5)
+    assert "\n" not in str(told.value)
+    assert not sent.target
+
+
+def test_a_console_of_another_machine_is_kept_here_under_its_boot_alone(tmp_path):
+    for path, kept in (
+        ("/there/boots/20261125-000000-00000000/console.log", True),
+        ("/there/../../x/console.log", False),
+    ):
+        boot = msgspec.structs.replace(BAD, document={"console": path})
+        future, _ = asked(Made(msgspec.json.encode(boot), b"kernel BUG"), tmp_path)
+        console = future.result(timeout=5).document["console"]
+        assert (console is not None) == kept
+    assert (tmp_path / "boots" / "20261125-000000-00000000" / "console.log").read_bytes() == b"kernel BUG"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["boots"]
+
+
+@pytest.mark.build
+@pytest.mark.boot
+def test_two_workers_give_the_verdicts_of_one_process(tmp_path):
+    own, documents = user_paths().cache, []
+    for name, more in (("alone", ()), ("cluster", ("--cluster", "local:2"))):
+        cache = tmp_path / name
+        cache.mkdir()
+        for folder in ("bases", "kernels", "kconfigs", "objects", "worktrees", "ccache"):
+            (own / folder).mkdir(parents=True, exist_ok=True)
+            (cache / folder).symlink_to(own / folder)
+        argv = [sys.executable, "-m", "lab", "bisect", "early-policy", "--json", *more]
+        env = {**os.environ, "LAB_CACHE": str(cache)}
+        done = subprocess.run(argv, env=env, capture_output=True, check=False, timeout=3000)
+        assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()[:2000]
+        documents.append(json.loads(done.stdout))
+    alone, cluster = documents
+    assert cluster["first_bad"] == alone["first_bad"]
+    assert cluster["first_bad"]["index"] == 6
+    assert [check["holds"] for check in cluster["proof"]] == [check["holds"] for check in alone["proof"]]
+    words = {probe["point"]: probe["verdict"] for probe in alone["probes"]}
+    both = {probe["point"]: probe["verdict"] for probe in cluster["probes"] if probe["point"] in words}
+    assert both == {point: words[point] for point in both}
+    assert {5, 6, 10} <= both.keys()
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A scheduler of its own, and what starts workers of it."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    processes = []
+
+    def start(*words):
+        env = {**os.environ, "LAB_CACHE": str(tmp_path / "cache"), "LAB_CONFIG": str(tmp_path / "config")}
+        with (tmp_path / f"log{len(processes)}").open("wb") as log:
+            process = subprocess.Popen([sys.executable, "-m", *words], env=env, stdout=log, stderr=log, process_group=0)
+        processes.append(process)
+        return process
+
+    start("distributed.cli.dask_scheduler", "--host", address, "--no-dashboard")
+    yield address, start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.mark.faults
+def test_a_worker_that_is_killed_in_mid_build_costs_time_alone(scheduler, tmp_path):
+    """Two workers, each with a build that waits; one is killed, and its point is built by the other."""
+    address, start = scheduler
+    world = make_world(tmp_path / "world")
+    world.hold.touch()
+    workers = [start("lab", "hosts", "worker", address) for _ in range(2)]
+    env = {**os.environ, "LAB_CACHE": str(tmp_path / "cache"), "LAB_CONFIG": str(tmp_path / "config")}
+    argv = [sys.executable, "-m", "lab", "bisect", *world.arguments, "--cluster", address, "--json"]
+    call = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: world.built or call.poll() is not None, 120)
+    assert call.poll() is None, call.communicate()
+    os.killpg(workers[0].pid, signal.SIGKILL)
+    time.sleep(1)
+    world.hold.unlink()
+    out, said = call.communicate(timeout=300)
+    document = json.loads(out)
+    # The fake kernel does not boot, so nobody is blamed: what counts is that there is an answer.
+    assert call.returncode in (1, 128), said
+    assert "error" in document or document["first_bad"] is None
+    journal = next((tmp_path / "cache" / "bisects").glob("*.jsonl")).read_text().splitlines()
+    builds = [json.loads(line) for line in journal if json.loads(line)["event"] == "build"]
+    assert len(builds) == len({build["point"] for build in builds}), "no build is counted twice"
