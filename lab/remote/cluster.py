@@ -157,11 +157,13 @@ class Sent:
 
     def build(self, point: int, worker: int) -> Build:
         """Build ``point``, here."""
-        return self.checked(do(self.wanted("build", point)), Build, point)
+        made: Build = self.checked(do(self.wanted("build", point)), Build, point)
+        return made
 
     def boot(self, point: int, worker: int) -> Boot:
         """Boot ``point``, here."""
-        return self.checked(do(self.wanted("boot", point)), Boot, point)
+        made: Boot = self.checked(do(self.wanted("boot", point)), Boot, point)
+        return made
 
     def checked(self, made: Any, kind: type[Any], point: int) -> Any:
         """What a worker made, looked at as a stranger's."""
