@@ -53,7 +53,8 @@ def test_every_point_is_what_the_case_says_and_warns_of_nothing_new(lab37: Lab) 
     assert result["as_expected"] is True
     assert [index for index in points if not points[index]["builds"]] == []
     assert {index: point["new_warnings"] for index, point in points.items() if point["new_warnings"]} == {}
-    assert [index for index, point in points.items() if point["image_changed"] is False] == []
+    # 4 defines what nobody uses yet, 7 is about huge pages, which this kconfig has not.
+    assert [index for index, point in points.items() if point["image_changed"] is False] == [4, 7]
 
 
 @pytest.fixture(scope="module")
