@@ -1,10 +1,10 @@
 """``--on NAME``: the same result as here; jobs go on without a connection, are found again, and end with Ctrl-C."""
 
+import contextlib
 import hashlib
 import json
 import os
 import signal
-import time
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +35,15 @@ def processes(folder):
         if str(folder) in words or where.startswith(str(folder)):
             found[int(process.name)] = words
     return found
+
+
+def followed_by(file, count):
+    """Whether so many processes wait for the run whose file of followers this is."""
+    held = 0
+    for process in processes(file.parents[4]):
+        with contextlib.suppress(OSError):
+            held += any(str(link.readlink()) == str(file) for link in Path(f"/proc/{process}/fd").iterdir())
+    return held >= count
 
 
 def nobody(folder):
@@ -123,8 +132,7 @@ def test_two_who_ask_the_same_share_a_job_and_one_can_leave(ready, world):
     one = ready.start("build", *world.arguments, "--at", "1", "--on", "loop")
     building(world)
     two = ready.start("build", *world.arguments, "--at", "1", "--on", "loop", "--json")
-    wait_for(lambda: sum("lab.remote.serve" in words for words in processes(ready.folder).values()) >= 2, 30)
-    time.sleep(1)
+    wait_for(partial(followed_by, ready.runs()[0] / "followers", 2), 60)
     one.send_signal(signal.SIGINT)
     _, said = one.communicate(timeout=30)
     assert one.returncode == 130
