@@ -118,6 +118,7 @@ class Session(requests.Session):
         for url in urls:
             check_url(url)
         guard = Guard(frozenset(map(host_of, urls)))
+        self.secure = all(urlsplit(url).scheme == "https" for url in urls)
         self.adapters.clear()
         self.mount("http://", guard)
         self.mount("https://", guard)
@@ -127,6 +128,8 @@ class Session(requests.Session):
     def get_adapter(self, url: str) -> requests.adapters.BaseAdapter:
         """The adapter for ``url``; :class:`Refused` for ``file:`` and whatever else a redirect may name."""
         check_url(url)
+        if self.secure and urlsplit(url).scheme != "https":
+            raise Refused(f"{printable(url)[:200]}: a redirect from https: to http: is not followed")
         return super().get_adapter(url)
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
