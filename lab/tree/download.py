@@ -65,6 +65,14 @@ class Partial:
         return ""
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """Until when (of the monotonic clock) a download may go on, and how many bytes it may have."""
+
+    until: float
+    size: int
+
+
 class Broken(Exception):
     """One try that failed and may be repeated."""
 
@@ -76,17 +84,19 @@ def download(
     sha256: str = "",
     deadline: float = 3600.0,
     pause: float = 1.0,
+    size_limit: int = SIZE_LIMIT,
     progress: Progress | None = None,
 ) -> str:
     """Get ``url`` as file ``target``, which appears when it is whole, and return its SHA-256 as hex digits.
 
     What a try left (``target`` with ``.part``) is used by the next, also by another process later, if ``sha256`` is
     known or the server vouches that the file is still the same. ``deadline`` and ``pause``, the wait after the first
-    failure that doubles with each, are in seconds. Raises :class:`InfrastructureError` that names the URL.
+    failure that doubles with each, are in seconds, ``size_limit`` in bytes. Raises :class:`InfrastructureError` that
+    names the URL.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Partial(target.with_name(target.name + ".part"), target.with_name(target.name + ".part.json"))
-    limit = time.monotonic() + deadline
+    limit = Bounds(time.monotonic() + deadline, size_limit)
     failures, wrong = 0, False
     while True:
         before = partial.have()
@@ -95,7 +105,7 @@ def download(
         except Broken as error:
             failures = 1 if partial.have() > before else failures + 1
             wait = pause * 2 ** (failures - 1)
-            if failures >= TRIES or time.monotonic() + wait > limit:
+            if failures >= TRIES or time.monotonic() + wait > limit.until:
                 raise InfrastructureError(f"{url}: {error}", hint="check the network and try again") from None
             time.sleep(wait)
             continue
@@ -118,7 +128,7 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fetch(url: str, partial: Partial, known: bool, limit: float, progress: Progress | None) -> None:
+def fetch(url: str, partial: Partial, known: bool, limit: Bounds, progress: Progress | None) -> None:
     """One try: ask for what is missing of ``url`` and append it. Raises :class:`Broken` where it stopped early."""
     import requests
     import urllib3
@@ -179,7 +189,7 @@ def begin(response: requests.Response, url: str, partial: Partial, have: int) ->
     return int(length) if length.isdecimal() else -1
 
 
-def append(response: requests.Response, partial: Partial, size: int, limit: float, progress: Progress | None) -> None:
+def append(response: requests.Response, partial: Partial, size: int, limit: Bounds, progress: Progress | None) -> None:
     """Write the body behind what is there already. The bytes are taken as they are: a server that labels a ``.tar.gz``
     as gzip-encoded text must not have it unpacked."""
     name = partial.part.name.removesuffix(".part")
@@ -187,10 +197,11 @@ def append(response: requests.Response, partial: Partial, size: int, limit: floa
     with partial.part.open("ab") as file:
         for chunk in response.raw.stream(CHUNK, decode_content=False):
             done += len(chunk)
-            if done > SIZE_LIMIT:
-                raise InfrastructureError(f"{response.url}: larger than {SIZE_LIMIT >> 30} GiB, so not a kernel source")
+            if done > limit.size:
+                partial.drop()
+                raise InfrastructureError(f"{response.url}: larger than {limit.size >> 20} MiB, so not what was meant")
             file.write(chunk)
-            if time.monotonic() > limit:
+            if time.monotonic() > limit.until:
                 raise Broken("took too long")
             if progress is not None:
                 progress("download", name, done, max(size, 0))

@@ -33,12 +33,14 @@ LOCK_SECONDS = IMPORT_SECONDS + FETCH_SECONDS
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What an imported repository holds. ``comment`` is the archive's, ``origin`` says where it came from."""
+    """What an imported repository holds. ``comment`` is the archive's, ``origin`` says where it came from,
+    ``checked`` what it was checked by where that is not the same everywhere."""
 
     commit: str
     version: str
     origin: str
     comment: str = ""
+    checked: str = ""
 
 
 def slug(*parts: str) -> str:
@@ -68,10 +70,14 @@ def import_once(
     origin: str,
     entries: Callable[[], Iterable[Entry]],
     comment: Callable[[], str] = lambda: "",
+    *,
+    version: str = "",
+    checked: str = "",
 ) -> Imported:
     """The import ``name``, made from ``entries`` when it is not there yet, by one process at a time.
 
     The commit's id depends on the entries and ``origin`` alone. ``comment`` is asked after the entries were read.
+    With ``version``, :class:`InfrastructureError` for a kernel of another; nothing of it is kept.
     """
     known = known_import(paths, name)
     if known is not None:
@@ -94,7 +100,9 @@ def import_once(
             guard=True,
         )
         commit = text(git(repo, "rev-parse", "--verify", BRANCH))
-        record = Imported(commit, kernel_version(repo, commit), origin, comment())
+        record = Imported(commit, kernel_version(repo, commit), origin, comment(), checked)
+        if version and record.version != version:
+            raise InfrastructureError(f"{origin}: this is Linux {printable(record.version)}, not {version}")
         write_atomic(repo / RECORD, msgspec.json.encode(record))
     return record
 
@@ -129,7 +137,14 @@ def new_repo(paths: Paths, name: str) -> Iterator[Path | None]:
 
 
 def import_archive(
-    paths: Paths, name: str, archive: Path, *, origin: str, progress: Progress | None = None
+    paths: Paths,
+    name: str,
+    archive: Path,
+    *,
+    origin: str,
+    progress: Progress | None = None,
+    version: str = "",
+    checked: str = "",
 ) -> Imported:
     """Import a source tarball as repository ``name``; ``origin`` becomes part of the commit's message and id.
 
@@ -147,7 +162,7 @@ def import_archive(
                 yield entry
                 tell(file, archive, progress)
 
-    return import_once(paths, name, origin, entries, lambda: "".join(comment))
+    return import_once(paths, name, origin, entries, lambda: "".join(comment), version=version, checked=checked)
 
 
 def tell(file: IO[bytes], archive: Path, progress: Progress | None) -> None:
