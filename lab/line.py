@@ -112,7 +112,12 @@ def base_for(case: Case, setup: Setup) -> Base:
 
     setup.progress("base", case.base)
     return resolve_base(
-        case.base, paths=setup.paths, tree=setup.tree, configured=setup.settings.bases, progress=setup.progress
+        case.base,
+        paths=setup.paths,
+        tree=setup.tree,
+        configured=setup.settings.bases,
+        progress=setup.progress,
+        keyring=setup.settings.kernel_org_keyring,
     )
 
 

@@ -15,7 +15,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     ``cc`` is the compiler (``gcc-11``), ``accel`` one of ``auto``, ``kvm``, ``tcg``; ``jobs`` 0 means one a core.
     ``sandbox`` says whether builds of a stranger's series are shut in: where that can be had, always, or never.
-    ``history`` is the URL of a shared history (``postgresql://user@host/lab``); empty: a file of this user's.
+    ``kernel_org_keyring`` is the path of a keyring for gpgv(1): the hashes of kernel.org's releases must be signed by
+    a key in it. ``history`` is the URL of a shared history (``postgresql://user@host/lab``); empty: a file of this
+    user's.
     """
 
     bases: dict[str, str] = {}
@@ -24,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     jobs: int = 0
     sandbox: Literal["auto", "require", "off"] = "auto"
     history: str = ""
+    kernel_org_keyring: str = ""
 
 
 def load_settings(path: Path) -> Settings:

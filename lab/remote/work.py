@@ -127,7 +127,8 @@ def base_here(base: wire.BaseWire, setup: Setup) -> Base:
         return wire.unwired(base, repo)
     hint = f"lab hosts setup, then --on or --cluster ssh: push it; or install its package on {os.uname().nodename}"
     try:
-        own = resolve_base(base.name, paths=setup.paths, configured=setup.settings.bases)
+        keyring = setup.settings.kernel_org_keyring
+        own = resolve_base(base.name, paths=setup.paths, configured=setup.settings.bases, keyring=keyring)
     except LabError as error:
         raise InfrastructureError(f"the source of base {base.name} is not here: {error.message}", hint=hint) from None
     if own.commit != base.commit:

@@ -19,6 +19,7 @@ from lab.files import locked
 from lab.manifest import load
 from lab.process import ToolMissing, run
 from lab.tree.git import environment, git, has_commit, kernel_version, printable, text, tree_id, version_series
+from lab.tree.releases import ANY, Release, import_name, import_release, release
 from lab.tree.repos import (
     LOCK_SECONDS,
     Imported,
@@ -66,13 +67,15 @@ def resolve_base(
     progress: Progress | None = None,
     table: Mapping[str, Entry] | None = None,
     sources: Path = SOURCES,
+    keyring: str = "",
 ) -> Base:
-    """The base ``name``: one of ``bases.toml``, ``debian-X.Y`` where ``linux-source-X.Y`` is installed, or any git
-    revision of ``tree``.
+    """The base ``name``: one of ``bases.toml``, ``debian-X.Y`` where ``linux-source-X.Y`` is installed, a release of
+    kernel.org by its tag (``v6.12.3``), or any git revision of ``tree``.
 
     ``tree`` is a git repository (also bare, or a worktree), an unpacked source folder or a tarball of the user's;
     it is only read. ``configured`` maps names of bases to such a place or to a git URL. ``table`` and
-    ``sources``, the folder of Debian's source tarballs, are parameters for tests.
+    ``sources``, the folder of Debian's source tarballs, are parameters for tests. ``keyring`` is
+    :attr:`lab.settings.Settings.kernel_org_keyring`.
     Raises :class:`UserError` for a name that means nothing here and a tree that can't serve as that base,
     :class:`InfrastructureError` for what could not be fetched.
     """
@@ -85,7 +88,10 @@ def resolve_base(
     if place:
         return from_place(name, entry, Path(place).expanduser(), paths, progress)
     if entry is None:
-        known = ", ".join(sorted(load_table() if table is None else table))
+        one = release(name)
+        if one is not None:
+            return from_release(one, paths, keyring, progress)
+        known = ", ".join([*sorted(load_table() if table is None else table), ANY])
         raise UserError(f"no base {name!r}; known are {known}", hint="name a git tree that has it with --tree PATH")
     if entry.package:
         return from_package(name, entry, paths, progress, sources)
@@ -245,6 +251,19 @@ def from_kernel_org(name: str, entry: Entry, paths: Paths, progress: Progress | 
     if entry.commit and not is_real(entry, found):
         return judged(name, entry, base.source, base.repo, base.commit, paths=paths)
     return base
+
+
+def from_release(one: Release, paths: Paths, keyring: str, progress: Progress | None) -> Base:
+    """The base that is a release of kernel.org; its source tells what it was checked by."""
+    try:
+        found = import_release(one, paths, keyring, progress)
+    except InfrastructureError as error:
+        hint = "; or name a git tree that has it with --tree PATH"
+        raise InfrastructureError(
+            f"base {one.name}: {error.message}", hint=f"{error.hint}{hint}".lstrip("; ")
+        ) from None
+    source = f"{found.origin} ({found.checked})"
+    return Base(one.name, found.version, source, paths.bases / f"{import_name(one)}.git", found.commit)
 
 
 def import_download(name_of: str, entry: Entry, paths: Paths, progress: Progress | None) -> Imported:

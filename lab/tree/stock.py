@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from lab.errors import LabError
 from lab.tree.bases import SOURCES, Entry, installed_version, is_url, load_table
 from lab.tree.git import printable
+from lab.tree.releases import ANY, CANDIDATES, RELEASES, SUMS, import_name, release
 from lab.tree.repos import find_git_dir, known_import, slug
 
 if TYPE_CHECKING:
@@ -40,7 +41,19 @@ def stock(paths: Paths, configured: Mapping[str, str], sources: Path = SOURCES) 
     rows = [of_table(name, entry, paths, configured.get(name, ""), sources) for name, entry in sorted(table.items())]
     rows += [of_place(name, "", place, "what is at that place") for name, place in sorted(configured.items())
              if name not in table]  # fmt: skip
-    return rows
+    return rows + releases(paths, {*table, *configured})
+
+
+def releases(paths: Paths, others: set[str]) -> list[Stock]:
+    """The releases of kernel.org that were imported, and a line for all those that could be."""
+    rows = []
+    for repo in sorted(paths.bases.glob("v*_kernel.org.git")):
+        one, record = release(repo.stem.partition("_")[0]), known_import(paths, repo.stem)
+        if one is not None and record is not None and repo.stem == import_name(one) and one.name not in others:
+            where = f"{printable(record.origin)} in {repo}"
+            rows.append(Stock(one.name, record.version, "imported", True, where, printable(record.checked)))
+    check = f"the SHA-256 in {SUMS}, its signature with kernel_org_keyring; -rc: TLS alone"
+    return [*rows, Stock(ANY, "", "to fetch", False, f"{RELEASES}, {CANDIDATES}", check)]
 
 
 def proof(entry: Entry) -> str:

@@ -410,8 +410,8 @@ def test_a_name_that_no_revision_has_is_refused(paths: Paths, kernel, name: str)
 
 
 def test_an_unknown_name_without_a_tree_lists_what_is_known(paths: Paths) -> None:
-    with pytest.raises(UserError, match=r"no base 'v6.5'; known are debian-6\.1, v3\.7-rc4.*--tree PATH"):
-        resolve_base("v6.5", paths=paths)
+    with pytest.raises(UserError, match=r"no base 'mine'; known are debian-6\.1, v3\.7-rc4, vX\.Y.*--tree PATH"):
+        resolve_base("mine", paths=paths)
 
 
 def test_two_processes_import_once(tarball, tmp_path: Path) -> None:
