@@ -36,6 +36,7 @@ def verified_text(data: bytes, name: str, keyring: Path) -> str:
     The keyring is a file that gpgv(1) reads: binary or a keybox, not armored. Raises :class:`UserError` where it is
     not there, :class:`ToolMissing` without gpgv and :class:`InfrastructureError` for any signature but a good one.
     """
+    clear_text(data, name)  # gpgv alone would pass over what is before or behind the message
     keyring = keyring.expanduser().absolute()
     if not keyring.is_file():
         raise UserError(f"{keyring}: no such keyring", hint="kernel_org_keyring of the configuration names it")
