@@ -8,7 +8,10 @@ import pytest
 CHROMIUM = os.environ.get("LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install -e '.[dev]')")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium (apt-get install chromium, or LAB_CHROMIUM=PATH)")
+pytestmark = [
+    pytest.mark.boot,  # as costly as booting guests, and one browser serves them all where nothing runs beside them
+    pytest.mark.skipif(not CHROMIUM, reason="needs chromium (apt-get install chromium, or LAB_CHROMIUM=PATH)"),
+]
 PHONE = {"width": 390, "height": 844}
 
 
