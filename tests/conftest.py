@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any, Protocol
@@ -11,6 +12,10 @@ from typing import Any, Protocol
 import pytest
 
 MOST_SECONDS = 3400
+
+# A shell without job control starts what goes to the background with Ctrl-C ignored, and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Lab(Protocol):
