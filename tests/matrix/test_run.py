@@ -110,12 +110,12 @@ def test_faults_of_the_world_are_tried_again_when_a_run_goes_on(history, paths):
 
 def test_a_deadline_runs_what_matters_most_and_leaves_the_rest_waiting(history, paths):
     members = [*jobs(("base",)), *jobs(("end",), required=True)]
-    runner = Fake(stored=[one.kernel for one in members], pause=0.05)
+    runner = Fake(stored=[one.kernel for one in members], pause=0.4)
     planned = plan(ready(members, cores=1), history, runner)
     done = run(planned, history, runner, paths, seconds=4.0 * 3)  # a boot is taken to cost two seconds
     assert done.state == "done"
     planned = plan(ready(members, cores=1), history, runner)
-    done = run(planned, history, runner, paths, seconds=0.2)
+    done = run(planned, history, runner, paths, seconds=0.7)  # enough for one boot, not for two
     found = history.night(done.id)
     assert done.state == "deadline"
     labels = {one.cell.label for one in found.results if one.word != "waiting"}
