@@ -80,14 +80,19 @@ def where(finding: Finding) -> str:
     return f"{source}{span} of the console"
 
 
-def finding_text(finding: Finding, *, excerpt: int = EXCERPT) -> Iterator[str]:
-    """A finding in lines of plain text: title, place, what it followed from, the trace, the code around the fault."""
+def finding_head(finding: Finding) -> Iterator[str]:
+    """The first lines of a finding: title, place, whether it followed from another, what damaged it."""
     yield finding.title
     yield f"  at {where(finding)}"
     if not finding.primary:
         yield "  follows from an earlier finding"
     if finding.damaged:
         yield f"  damaged: {', '.join(finding.damaged)}"
+
+
+def finding_text(finding: Finding, *, excerpt: int = EXCERPT) -> Iterator[str]:
+    """A finding in lines of plain text: title, place, what it followed from, the trace, the code around the fault."""
+    yield from finding_head(finding)
     if finding.taint:
         yield f"  taint: {finding.taint}"
     for frame in finding.frames[:excerpt]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.console.render import where
+from lab.console.render import finding_head, where
 from lab.console.types import Finding, Report
 from lab.report.plain import harmless
 
@@ -64,12 +64,7 @@ def decoded(shown: Shown) -> tuple[Finding, ...]:
 
 def finding_lines(finding: Finding) -> Iterator[str]:
     """Title, place, what it follows from, call trace, registers, code around the fault."""
-    yield finding.title
-    yield f"  at {where(finding)}"
-    if not finding.primary:
-        yield "  follows from an earlier finding"
-    if finding.damaged:
-        yield f"  damaged: {', '.join(finding.damaged)}"
+    yield from finding_head(finding)
     if finding.taint:
         yield f"  taint: {finding.taint}"
     if finding.frames:
