@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.console import scanner as module
+from lab.console.collect import FINDINGS, REPORT_LINES
 from lab.console.lines import clean
 from lab.console.rules import all_rules
 from lab.console.scanner import Scanner
@@ -184,10 +184,10 @@ def test_a_line_without_end_is_read_with_bounded_memory() -> None:
 
 def test_a_storm_of_reports_is_kept_bounded_and_told() -> None:
     scanner = Scanner()
-    for number in range(module.FINDINGS + 50):
+    for number in range(FINDINGS + 50):
         scanner.feed(f"BUG: Bad rss-counter state mm:{number:016x} type:1 val:{number}\n".encode())
     report = scanner.close()
-    assert len(report.findings) == module.FINDINGS
+    assert len(report.findings) == FINDINGS
     assert report.notes == ("50 more findings were not kept",)
 
 
@@ -196,7 +196,7 @@ def test_a_report_that_never_ends_is_kept_bounded() -> None:
     scanner.feed(b"BUG: KASAN: use-after-free in foo+0x1/0x2\n")
     for _ in range(20):
         scanner.feed(b" bar+0x1/0x2\n" * 1000)
-    assert len(scanner.close().findings[0].text) <= module.REPORT_LINES
+    assert len(scanner.close().findings[0].text) <= REPORT_LINES
 
 
 @given(st.text(max_size=200))

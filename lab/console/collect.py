@@ -1,0 +1,202 @@
+"""From cleaned lines to findings: which line begins a report, which one it goes on with, which one ends it.
+
+Bounded whatever comes: a report is kept to ``REPORT_LINES`` lines, ``OPEN`` are read at a time, and of findings at most
+``FINDINGS`` are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lab.console import finding as judge
+from lab.console.finding import Open
+from lab.console.parse import Numbered, is_end
+from lab.console.patterns import compiled
+from lab.console.reading import UNTRACED_LINES, Reading, belongs, goes_on, interrupted
+from lab.console.relate import follows, is_consequence
+from lab.console.rules import Rule
+from lab.console.types import Finding
+
+REPORT_LINES = 600
+QUIET_LINES = 60
+FINDINGS = 200
+OPEN = 16
+
+
+class Collector:
+    """Reports that are being read, by printk caller, and the findings they came to. ``complete``: the end of the fatal
+    report was seen (end trace, end of panic, reboot); ``dropped``: how many findings were not kept."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Reading] = {}
+        self.findings: list[Finding] = []
+        self.dropped = 0
+        self.complete = False
+        self._fatal: Finding | None = None
+        self._before = ""
+
+    @property
+    def fatal(self) -> Finding | None:
+        """The first finding after which no kernel lives on, as far as it was read (the last third of a report that is
+        still coming may be missing); nothing before its header came."""
+        if self._fatal is None:
+            for reading in self.open.values():
+                if reading.rule.fatal and reading.rule.role != "prelude":
+                    return self._so_far(reading)
+        return self._fatal
+
+    @property
+    def dead(self) -> bool:
+        """Whether there is a fatal finding, or the header of one; asking costs nothing."""
+        return self._fatal is not None or any(reading.rule.fatal for reading in self.open.values())
+
+    def add_fatal(self, found: Finding) -> None:
+        """A fatal finding that no line's rule told."""
+        self.findings.append(found)
+        self._fatal = found
+
+    def close(self) -> list[Finding]:
+        """End of the console: all findings, by the line that each begins at."""
+        for caller in list(self.open):
+            self._finish(caller, closed=False)
+        return sorted(self.findings, key=lambda one: one.line)
+
+    def line(self, line: Numbered, time: float | None, caller: str, rules: dict[int, Rule]) -> None:
+        """Take the next line; ``rules`` are those whose needles stand in it, by their places in the rules' order."""
+        if line.text and line.text == self._before and self.open and not rules:
+            if reading := self._reading(caller):
+                reading.twice += 1
+                if reading.twice > 3 and reading.twice * 3 > reading.seen:
+                    reading.flag("printed twice")
+            return
+        self._before = line.text
+        for _, rule in sorted(rules.items()) if rules else ():
+            if found := compiled(rule.pattern).search(line.text):
+                groups = {key: value or "" for key, value in found.groupdict().items()}
+                self._header(line, rule, groups, caller, time)
+                return
+        if self.open:
+            self._continue(line, caller)
+
+    def _reading(self, caller: str) -> Reading | None:
+        """The report that a line of ``caller`` belongs to: its own, else one that other processors speak in too."""
+        if reading := self.open.get(caller):
+            return reading
+        for reading in reversed(self.open.values()):
+            if not caller or not reading.caller or reading.rule.blame in ("stall", "hung"):
+                return reading
+        return None
+
+    def _header(self, line: Numbered, rule: Rule, groups: dict[str, str], caller: str, time: float | None) -> None:
+        current = self.open.get(caller)
+        if current and current.rule.role == "prelude" and rule.role != "after":
+            if rule.role == "prelude":
+                self._continue(line, caller)
+                if rule.word != "cut-here":
+                    current.rule = rule
+                return
+            reading = Reading(rule, groups, line, caller, time)
+            reading.lines = [*current.lines, line] if len(current.lines) < 12 else [line]
+            reading.groups = groups
+            del self.open[caller]
+            self._begin(caller, reading)
+            return
+        if current and rule.role in ("part", "prelude") and belongs(current, rule):
+            self._continue(line, caller)
+            return
+        if current and rule.role == "after" and not current.traced and is_consequence(line.text):
+            # panic() speaks before the trace that the report is to have
+            self._keep(replace(self._finding(Reading(rule, groups, line, caller, time)), primary=False), rule)
+            self._continue(line, caller)
+            return
+        if current and current.rule == rule and not current.traced and goes_on(current.lines):
+            self._continue(line, caller)
+            return
+        if current:
+            if rule.role == "start" and not current.traced and (not current.rule.fatal or rule.fatal):
+                current.flag("nested")
+            if rule.role == "start" and interrupted(current):
+                del self.open[caller]
+            else:
+                self._finish(caller)
+                current = None
+        self._begin(caller, Reading(rule, groups, line, caller, time))
+        self.open[caller].outer = current
+        if rule.alone:
+            self._finish(caller)
+
+    def _begin(self, caller: str, reading: Reading) -> None:
+        if len(self.open) >= OPEN:
+            self._finish(next(iter(self.open)))
+        self.open[caller] = reading
+
+    def _continue(self, line: Numbered, caller: str) -> None:
+        current = self._reading(caller)
+        if current is None:
+            for caller_, reading in list(self.open.items()):
+                self._quiet(caller_, reading)
+            return
+        current.seen += 1
+        if len(current.lines) < REPORT_LINES:
+            current.lines.append(line)
+        text = line.text
+        if is_end(text):
+            self._finish(current.caller)
+            self.complete = self.complete or self._fatal is not None
+            return
+        if "+0x" in text or "race:" in text:
+            current.frames += 1
+            current.traced = current.traced or current.frames > 2 or "race:" in text
+            current.quiet = 0
+        elif text[:1] in (" ", "[", "-", "=", ">", "<", "#") or "0000" in text:
+            current.quiet = 0
+        else:
+            self._quiet(current.caller, current)
+        if current.seen > (UNTRACED_LINES if current.rule.trace and not current.traced else 4 * REPORT_LINES):
+            self._finish(current.caller)
+
+    def _quiet(self, caller: str, reading: Reading) -> None:
+        reading.quiet += 1
+        if reading.quiet > QUIET_LINES or (reading.rule.role == "prelude" and reading.quiet > 8):
+            self._finish(caller)
+
+    def _so_far(self, reading: Reading) -> Finding:
+        """The finding of a report that is still coming. It is built anew only when the report grew by half, so that
+        asking at every piece takes no more than a few times the work of asking once."""
+        if reading.built and 2 * reading.seen <= 3 * reading.built[0]:
+            return reading.built[1]
+        return self._finding(reading)
+
+    def _finding(self, reading: Reading, *, closed: bool = True) -> Finding:
+        if reading.built is None or reading.built[0] != reading.seen:
+            open_ = Open(reading.rule, reading.groups, reading.lines, reading.start, closed, reading.flags)
+            reading.built = (reading.seen, judge.build(open_, reading.time))
+        return reading.built[1]
+
+    def _finish(self, caller: str, *, closed: bool = True) -> None:
+        reading = self.open.pop(caller, None)
+        if reading is None or (reading.rule.role == "prelude" and not reading.traced) or not reading.rule.title:
+            return
+        if not closed:
+            reading.built = None
+        found = self._finding(reading, closed=closed)
+        if outer := reading.outer:
+            outer.lines.extend(reading.lines[: REPORT_LINES - len(outer.lines)])
+            outer.seen += len(reading.lines)
+            whole = replace(self._finding(outer), last_line=reading.start - 1)
+            self._keep(whole, outer.rule)
+            found = replace(found, primary=False)
+        if reading.rule.trace and not found.frames:
+            return
+        self._keep(found, reading.rule)
+
+    def _keep(self, found: Finding, rule: Rule) -> None:
+        told = follows(found, rule, self.findings)
+        if told is None:
+            return
+        if told.fatal and self._fatal is None:
+            self._fatal = told
+        if len(self.findings) < FINDINGS:
+            self.findings.append(told)
+        else:
+            self.dropped += 1
