@@ -211,7 +211,7 @@ def grid(results: Sequence[Result], doing: Mapping[str, str] | None = None) -> T
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("kernel", overflow="fold")
     for machine in machines:
-        table.add_column(machine, overflow="fold")
+        table.add_column(machine.replace("-", "-\n"), overflow="fold")
     rows: dict[str, dict[str, Result]] = {}
     for one in results:
         cell = one.cell
