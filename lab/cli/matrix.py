@@ -156,8 +156,9 @@ def run(
     is run first: required cells, then those that were not as expected last time; what the time was too short for is
     'waiting'. A red cell is booted again before it is called bad.
 
-    Exits 0 when every required cell is as expected and nothing new fails, 1 when not, 128 when all that was tried came
-    to nothing by a fault of the world.
+    Exits 0 when every required cell is as expected and nothing new fails, 1 when not, 125 when a required cell is not
+    known (the deadline came first, or the world failed), 128 when all that was tried came to nothing by a fault of the
+    world.
 
     \b
     lab matrix run ci/nightly.toml
@@ -188,7 +189,7 @@ def exit_code(night: object) -> int:
     from lab.matrix.judge import night_word
 
     assert isinstance(night, Night)  # noqa: S101
-    return {"good": 0, "bad": 1, "infrastructure": 128}[night_word(night)]
+    return {"good": 0, "bad": 1, "skip": 125, "infrastructure": 128}[night_word(night)]
 
 
 @matrix.command()

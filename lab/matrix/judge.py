@@ -139,13 +139,14 @@ def word_of(attempts: Sequence[Attempt]) -> tuple[CellWord, str]:
     return (worst.verdict if len(failed) == len(told) else "flaky"), f"{worst.reason}{many}"
 
 
-def night_word(night: Night) -> Literal["good", "bad", "infrastructure"]:
-    """What a night came to: bad where a required cell that was tried is not as expected, or something new fails."""
+def night_word(night: Night) -> Literal["good", "bad", "skip", "infrastructure"]:
+    """What a night came to: bad where a required cell that was tried is not as expected, or something new fails; skip
+    where nothing does, and a required cell is not known."""
     tried = [result for result in night.results if result.word != "waiting"]
-    if tried and all(result.word == "infrastructure" for result in tried):
-        return "infrastructure"
-    wrong = any(
-        result.cell.required and result.word not in ("waiting", "infrastructure", "flaky", result.cell.expected)
-        for result in tried
-    )
-    return "bad" if wrong or any(change.kind == "new" for change in night.changes) else "good"
+    if all(result.word == "infrastructure" for result in tried):
+        return "infrastructure" if tried else "skip"
+    required = [result for result in night.results if result.cell.required]
+    wrong = any(result.word not in ("waiting", "infrastructure", "flaky", result.cell.expected) for result in required)
+    if wrong or any(change.kind == "new" for change in night.changes):
+        return "bad"
+    return "skip" if any(result.word in ("waiting", "infrastructure") for result in required) else "good"

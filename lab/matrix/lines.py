@@ -38,22 +38,28 @@ def make_ready(matrix: Matrix, setup: Setup, *, prepare: Prepare | None = None) 
     """Prepare every case and branch of ``matrix``.
 
     A base that can't be had, and a point that a case has not, are left out with the reason; where nothing is left, that
-    reason is raised. Raises :class:`UserError` for a case, machine or kconfig that does not exist.
+    reason is raised. Raises :class:`UserError` for a case, machine or kconfig that does not exist, and for two
+    toolchains that are the same compiler.
     """
+    from lab.kernel.fragment import find
     from lab.line import prepare as prepare_line
 
     folder = matrix.folder
+    for entry in matrix.kconfigs:
+        find(here(entry.name, folder), data_folder("kconfigs"))
     cases = [case_of(source, folder) for source in matrix.sources]
     machines = {name: load_machine(here(name, folder), data_folder("qemu")) for name in matrix.machines}
     lines = Lines(matrix, cases, machines, setup, prepare or prepare_line)
     jobs: list[Job] = []
     kernels: dict[str, tuple[Line, Point]] = {}
     left: Counter[tuple[str, str]] = Counter()
+    without: dict[tuple[str, str], list[Spot]] = {}
+    keys: set[str] = set()
     for spot in spots(matrix):
         line = lines.of(spot)
         if isinstance(line, LabError):
-            what = spot.case if lines.is_without_base(spot) else f"{spot.case} with {short(spot.kconfig)}"
-            left[(what, str(line))] += 1
+            if not any(matches(one, spot, cases[spot.source].base, spot.toolchain) for one in matrix.exclude):
+                without.setdefault((spot.case, str(line)), []).append(spot)
             continue
         point = point_of(line, spot.label)
         if point is None:
@@ -62,9 +68,16 @@ def make_ready(matrix: Matrix, setup: Setup, *, prepare: Prepare | None = None) 
         cell = cell_of(matrix, spot, line, point)
         if any(matches(one, spot, cell.base, cell.toolchain) for one in matrix.exclude):
             continue
+        if cell.key in keys:
+            raise UserError(f"{matrix.name}: toolchains: two of them are {cell.toolchain!r}, the configured one")
+        keys.add(cell.key)
         kernel = "/".join((cell.case, cell.label, cell.kconfig, cell.toolchain))
         kernels[kernel] = (line, point)
         jobs.append(Job(cell, kernel, machines[spot.machine]))
+    for (case, why), some in without.items():
+        some_kconfigs = dict.fromkeys(short(one.kconfig) for one in some)
+        whole = len(some_kconfigs) == len(matrix.kconfigs)
+        left[(case if whole else f"{case} with {', '.join(some_kconfigs)}", why)] += len(some)
     told = tuple(LeftOut(what, why, cells) for (what, why), cells in left.items())
     if not jobs:
         raise UserError(f"{matrix.name}: no cell can be filled" + (f": {told[0].what}: {told[0].why}" if told else ""))
@@ -109,6 +122,7 @@ class Lines:
         self.prepare = prepare
         self.known: dict[tuple[int, str, str, str], Line | LabError] = {}
         self.first: dict[tuple[int, str, str], Line | LabError] = {}
+        self.failed: dict[tuple[int, str, str], str] = {}
 
     def of(self, spot: Spot) -> Line | LabError:
         """The line of ``spot``, or why there is none."""
@@ -116,10 +130,6 @@ class Lines:
         if key not in self.known:
             self.known[key] = self.make(spot)
         return self.known[key]
-
-    def is_without_base(self, spot: Spot) -> bool:
-        """Whether not even the base of ``spot`` could be had, whatever its kconfig."""
-        return isinstance(self.first.get(self.tools_of(spot)), LabError)
 
     def arch_of(self, spot: Spot) -> str:
         """The architecture of the spot's machine."""
@@ -147,8 +157,10 @@ class Lines:
                 return first
             fragment = render(kconfig, first.tree.base.version, {}, folder=data_folder("kconfigs"))
         except LabError as error:
-            if first is None:
+            # What two kconfigs fail of is none of their faults: no third one needs to be tried.
+            if first is None and self.failed.get(self.tools_of(spot)) == str(error):
                 self.first[self.tools_of(spot)] = error
+            self.failed[self.tools_of(spot)] = str(error)
             return error
         return replace(first, case=case, fragment=fragment)
 

@@ -22,7 +22,7 @@ from lab.errors import InfrastructureError
 from lab.files import locked
 from lab.guest.machine import available_memory
 from lab.history.consoles import keep_console
-from lab.history.records import Attempt, Cell, Result, Run, RunState
+from lab.history.records import Attempt, Cell, CellWord, Result, Run, RunState
 from lab.history.store import History
 from lab.kernel.types import BuildFailure, Kernel
 from lab.line import Line, Setup, Target, boot_target, kernel_of
@@ -77,7 +77,10 @@ def plan(ready: Ready, history: History, runner: Runner, *, fresh: bool = False)
     kernels = dict.fromkeys(job.kernel for job in ready.jobs)
     stored = frozenset(kernel for kernel in kernels if runner.stored(kernel) is not None)
     costs = learned([results for _, results in past], stored, matrix.budget.boots)
-    last = {result.cell.key: result.word for _, results in reversed(past) for result in results}
+    last: dict[str, CellWord] = {}
+    for result in (one for _, results in reversed(past) for one in results):
+        if result.word != "waiting" or last.get(result.cell.key) in (None, result.cell.expected):
+            last[result.cell.key] = result.word  # what failed before still does, as far as anybody knows
     known = settled(history.results(unfinished.id), ready.jobs) if unfinished else {}
     jobs = ordered([job for job in ready.jobs if job.cell.key not in known], costs, last)
     return Planned(ready, jobs, costs, unfinished, known)
@@ -115,6 +118,8 @@ def run(
     watcher = watcher or Watcher()
     matrix = planned.ready.matrix
     with locked(lock_of(paths, matrix.name), LOCK_SECONDS):
+        if planned.unfinished:  # while this one waited for the lock, its holder may have filled more, or all
+            planned = plan(planned.ready, history, runner)
         begun = planned.unfinished or new_run(matrix, len(planned.ready.jobs))
         cells = order_of_cells(planned)
         if planned.unfinished:

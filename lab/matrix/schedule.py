@@ -1,7 +1,8 @@
 """Filling cells: one build at a time, which uses all cores, and beside it as many guests as cores and memory allow.
 
 It knows nothing of kernels and QEMU: who builds and boots is a :class:`Runner`. What a cell came to is handed on at
-once, in the calling thread. Nothing new begins that would not end before the deadline; what began is seen to its end.
+once, in the calling thread. Nothing new begins that would not end before the deadline, another boot of a red cell
+neither; what began is seen to its end.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Work:
     running: dict[str, Job] = field(default_factory=dict)
     building: str = ""
     refused: set[str] = field(default_factory=set)
+    unsure: list[Job] = field(default_factory=list)
 
 
 Event = tuple[str, object]
@@ -93,7 +95,8 @@ def fill(
 ) -> tuple[Job, ...]:
     """Fill the cells of ``jobs`` in that order; those that the deadline left are returned.
 
-    ``record`` is called with each result as it comes. An exception that is no :class:`LabError` ends the run; what was
+    ``record`` is called with each result as it comes; of a red cell that the deadline kept from being booted again it
+    is ``waiting``, with the attempts that there were. An exception that is no :class:`LabError` ends the run; what was
     recorded stays.
     """
     work = Work(list(jobs))
@@ -104,10 +107,10 @@ def fill(
         if made is not None:
             work.made[kernel] = made
     while True:
-        begin(work, Means(runner, limits, costs, events, run), limit - clock())
+        begin(work, Means(runner, limits, costs, events, run, lambda: limit - clock()))
         doing(Activity(work.building, tuple(sorted(work.running))))
         if not work.running and not work.building:
-            return tuple(work.pending)
+            return (*work.unsure, *work.pending)
         take(work, events, record)
 
 
@@ -125,7 +128,9 @@ def take(work: Work, events: queue.SimpleQueue[Event], record: Callable[[Result]
         work.building = ""
         work.made[name] = came
     elif isinstance(came, Result):
-        del work.running[name]
+        job = work.running.pop(name)
+        if came.word == "waiting":
+            work.unsure.append(job)
         record(came)
     else:  # the build did not end in time: its cells stay as they are
         work.building = ""
@@ -134,18 +139,20 @@ def take(work: Work, events: queue.SimpleQueue[Event], record: Callable[[Result]
 
 @dataclass(frozen=True)
 class Means:
-    """What does the work of ``run``, within which limits, and where it tells of what came."""
+    """What does the work of ``run``, within which limits, and where it tells of what came; ``left`` are the seconds to
+    the deadline."""
 
     runner: Runner
     limits: Limits
     costs: Costs
     events: queue.SimpleQueue[Event]
     run: str
+    left: Callable[[], float]
 
 
-def begin(work: Work, by: Means, left: float) -> None:
-    """Begin all that may begin now, with ``left`` seconds to the deadline."""
-    costs, events = by.costs, by.events
+def begin(work: Work, by: Means) -> None:
+    """Begin all that may begin now."""
+    costs, events, left = by.costs, by.events, by.left()
     for job in tuple(work.pending):
         if work.building and len(work.running) >= by.limits.cores:
             return
@@ -159,7 +166,7 @@ def begin(work: Work, by: Means, left: float) -> None:
             continue
         work.pending.remove(job)
         work.running[job.cell.key] = job
-        start(events, job.cell.key, fill_one, by.runner, job, work.made[job.kernel], by.limits, by.run)
+        start(events, job.cell.key, fill_one, job, work.made[job.kernel], by)
 
 
 def has_room(work: Work, job: Job, limits: Limits) -> bool:
@@ -205,20 +212,25 @@ def build_one(runner: Runner, kernel: str, seconds: float) -> Made | None:
         return Made(attempt=attempt)
 
 
-def fill_one(runner: Runner, job: Job, made: Made, limits: Limits, run: str) -> Result:
-    """Boot a cell as often as it takes to know what it is."""
-    started = time.time()
+def fill_one(job: Job, made: Made, by: Means) -> Result:
+    """Boot a cell as often as it takes to know what it is, or as the time allows."""
+    started, cell = time.time(), job.cell
     attempts: list[Attempt] = []
+    late = False
     if made.attempt is not None:
         attempts.append(made.attempt)
     else:
-        cell = job.cell
-        while again(attempts, cell.expected, boots=limits.boots, retries=limits.retries):
-            attempts.append(boot_one(runner, job, made, len(attempts) + 1))
+        while again(attempts, cell.expected, boots=by.limits.boots, retries=by.limits.retries):
+            late = bool(attempts) and attempts[-1].seconds > by.left()
+            if late:
+                break
+            attempts.append(boot_one(by.runner, job, made, len(attempts) + 1))
     word, reason = word_of(attempts)
+    if late and word not in (cell.expected, "infrastructure"):
+        word, reason = "waiting", f"{reason}; the deadline came before it was booted again"
     return Result(
-        run=run,
-        cell=job.cell,
+        run=by.run,
+        cell=cell,
         word=word,
         reason=reason,
         attempts=tuple(attempts),

@@ -36,7 +36,7 @@ def picture(history: History, paths: Paths, run_id: str) -> tuple[Group, bool]:
 
 def kernel_name(key: str) -> str:
     """A cell's key without its machine: what its kernel is called."""
-    case, label, kconfig, _, toolchain = key.split("/")
+    case, label, kconfig, _, toolchain = key.split("/", 4)  # a compiler may be a path
     return "/".join((case, label, kconfig, toolchain))
 
 

@@ -53,9 +53,12 @@ def seen(verdict: str, number: int = 1, **more) -> Attempt:
 class Fake:
     """A runner. ``sight`` says what a boot shows: a verdict, ``fault`` for a fault of the world, or ``raise``."""
 
-    def __init__(self, sight: Sight = lambda _job, _number: "good", *, pause: float = 0.0, stored=()) -> None:
+    def __init__(
+        self, sight: Sight = lambda _job, _number: "good", *, pause: float = 0.0, stored=(), seconds: float = 0.01
+    ) -> None:
         self.sight = sight
         self.pause = pause
+        self.seconds = seconds
         self.kept = set(stored)
         self.fails: dict[str, str] = {}
         self.builds: list[str] = []
@@ -103,7 +106,7 @@ class Fake:
             word = self.sight(job, number)
             if word == "raise":
                 raise InfrastructureError("no QEMU")
-            return seen(word, number)
+            return seen(word, number, seconds=self.seconds)
         finally:
             with self.lock:
                 self.running.remove(job)

@@ -89,6 +89,8 @@ def test_a_file_the_history_could_not_name_is_refused(tmp_path):
 
 def prepared(case, setup, missing=()):
     """A line without any tree: what a base would give is made up."""
+    if Path(case.kconfig).name == "of-another-age.config.j2":
+        raise UserError("of-another-age is for another kernel")
     if case.base in missing:
         raise InfrastructureError(f"base {case.base}: not here", hint="get it")
     count = len(case.patches) + len(case.fix)
@@ -187,6 +189,26 @@ def test_a_branch_is_a_cell_of_its_own_and_expects_no_bug(tmp_path, paths):
 def test_names_that_mean_nothing_are_errors(tmp_path, paths, change, complaint):
     with pytest.raises(UserError, match=complaint):
         ready(write(tmp_path, SMALL.replace(*change)), paths)
+
+
+def test_a_kconfig_that_the_base_does_not_take_costs_the_other_kconfigs_nothing(tmp_path, paths):
+    (tmp_path / "of-another-age.config.j2").write_text("CONFIG_NUMA=y\n")
+    odd = '[[kconfig]]\nname = "./of-another-age.config.j2"\n[[kconfig]]'
+    found = ready(write(tmp_path, SMALL.replace("[[kconfig]]", odd)), paths)
+    assert {job.cell.kconfig for job in found.jobs} == {"tiny-numa"}
+    assert [(one.what, one.cells) for one in found.left_out] == [("early-policy with of-another-age", 12)]
+    excluded = SMALL.replace("[[kconfig]]", odd) + '[[exclude]]\nkconfig = "of-*"\nbase = "debian-*"\n'
+    assert ready(write(tmp_path, excluded), paths).left_out == ()
+
+
+def test_a_kconfig_that_is_not_there_is_an_error_also_where_another_is(tmp_path, paths):
+    with pytest.raises(UserError, match="no kconfig 'tiny-nuna'"):
+        ready(write(tmp_path, SMALL + '[[kconfig]]\nname = "tiny-nuna"\n'), paths)
+
+
+def test_the_configured_compiler_by_name_and_without_is_one_toolchain(tmp_path, paths):
+    with pytest.raises(UserError, match="toolchains: two of them are 'gcc'"):
+        ready(write(tmp_path, SMALL.replace('"gcc-11"', '""')), paths)
 
 
 def test_where_no_base_can_be_had_it_is_an_error(tmp_path, paths):

@@ -13,6 +13,7 @@ from lab.files import locked
 from lab.history.database import connect
 from lab.history.store import History
 from lab.matrix import run as matrix_run
+from lab.matrix.judge import night_word
 from lab.matrix.run import doing_now, plan, run
 from tests.matrix.made import Fake, job, jobs, ready
 
@@ -128,6 +129,51 @@ def test_two_processes_do_not_run_one_matrix_at_once(history, paths, monkeypatch
     monkeypatch.setattr(matrix_run, "LOCK_SECONDS", 0.05)
     with locked(matrix_run.lock_of(paths, "nightly"), 1.0), pytest.raises(InfrastructureError, match="held this lock"):
         night(history, paths, Fake())
+
+
+def test_a_plan_that_another_process_carried_out_meanwhile_is_made_anew(history, paths):
+    """Both planned to go on with the run that was broken off; the second waited for the first one's lock."""
+    killed(history.engine.url, paths, 2).close()
+    runner = Fake()
+    planned = plan(ready(jobs(), cores=1), history, runner)
+    first = run(planned, history, runner, paths)
+    kept = history.results(first.id)
+    second = run(planned, history, runner, paths)
+    assert second.id != first.id, "a run that is done is not gone on with"
+    assert history.results(first.id) == kept
+    assert len(runner.boots) <= 4 + 6
+
+
+def test_what_failed_before_it_was_left_waiting_still_comes_before_what_was_good(history, paths):
+    members = jobs(("a", "b", "c"), ("one-node",))
+    runner = Fake(
+        lambda one, _number: "bad" if one.cell.label == "c" else "good", stored=[one.kernel for one in members]
+    )
+    night(history, paths, runner, members)
+    waiting = plan(ready(members), history, runner)
+    run(waiting, history, runner, paths, seconds=0.001)
+    assert [one.cell.label for one in plan(ready(members), history, runner).jobs] == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("sights", "seconds", "word"),
+    [
+        ({}, None, "good"),
+        ({"x3400-m3": "fault"}, None, "good"),
+        ({"one-node": "fault"}, None, "skip"),
+        ({"one-node": "bad"}, None, "bad"),
+        ({"one-node": "fault", "two-nodes": "bad"}, None, "bad"),
+        (dict.fromkeys(("one-node", "two-nodes", "x3400-m3"), "fault"), None, "infrastructure"),
+        ({}, 0.001, "skip"),
+    ],
+)
+def test_a_night_is_not_good_while_a_required_cell_is_not_known(history, paths, sights, seconds, word):
+    members = [job("base", "one-node", required=True), job("base", "two-nodes"), job("base", "x3400-m3")]
+    night(history, paths, Stamped("good", 1), members)
+    runner = Stamped("good", 2)
+    runner.sight = lambda one, _number: sights.get(one.cell.machine, "good")
+    found = run(plan(ready(members), history, runner), history, runner, paths, seconds=seconds)
+    assert night_word(history.night(found.id)) == word
 
 
 def test_who_watches_sees_what_is_done_now_and_nothing_afterwards(history, paths):

@@ -4,6 +4,7 @@ import pytest
 
 from lab.matrix.plan import Costs
 from lab.matrix.schedule import Limits, fill
+from lab.report.matrix_watch import kernel_name
 from tests.matrix.made import Fake, job, jobs
 
 PLENTY = Limits(cores=2, memory=64 << 30)
@@ -126,6 +127,29 @@ def test_the_deadline_leaves_what_comes_last_and_ends_nothing_early():
     assert [key.split("/")[1] for key in results] == ["a", "b"]
 
 
+def test_a_red_cell_is_not_booted_again_after_the_deadline_and_is_not_called_bad():
+    """Five boots of a kernel that hangs are five minutes; the deadline is for all of them."""
+    runner = Fake(lambda _job, _number: "bad", stored=[job().kernel], seconds=60.0)
+    limits = Limits(cores=1, memory=1 << 40, seconds=100.0)
+    results, left = filled([job()], runner, limits, clock=Clock(10.0))
+    found = results[job().cell.key]
+    assert left == (job(),)
+    assert found.word == "waiting"
+    assert 1 <= len(found.attempts) < 1 + PLENTY.retries, "what was seen is kept"
+    assert found.reason.startswith("bad") and "deadline" in found.reason
+    runner.sight = lambda _job, number: "good" if number == 2 else "bad"
+    results, left = filled([job()], runner, limits, clock=Clock(1.0))
+    assert (words(results), left) == (["flaky"], ())
+
+
+def test_fewer_boots_than_were_wanted_are_enough_for_a_cell_that_is_as_expected():
+    runner = Fake(stored=[job().kernel], seconds=60.0)
+    limits = Limits(cores=1, memory=1 << 40, seconds=100.0, boots=9)
+    results, left = filled([job()], runner, limits, clock=Clock(10.0))
+    assert (words(results), left) == (["good"], ())
+    assert len(runner.boots) < 9
+
+
 def test_a_build_that_would_pass_the_deadline_is_not_begun_but_what_is_built_is_booted():
     members = jobs(labels=("long", "here"), machines=("one-node",))
     runner = Fake(stored=["early-policy/here/tiny-numa/gcc"])
@@ -156,3 +180,9 @@ def test_who_watches_is_told_what_goes_on():
     assert any(one.building for one in told)
     assert any(len(one.booting) == 2 for one in told)
     assert told[-1].booting == () and told[-1].building == ""
+
+
+def test_a_cell_s_kernel_has_a_name_also_where_its_compiler_is_a_path():
+    """What ``lab matrix watch`` marks as being built."""
+    assert kernel_name("early-policy/end/tiny-numa/far/gcc-11") == "early-policy/end/tiny-numa/gcc-11"
+    assert kernel_name("early-policy/end/tiny-numa/far//opt/bin/gcc") == "early-policy/end/tiny-numa//opt/bin/gcc"

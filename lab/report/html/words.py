@@ -30,7 +30,7 @@ ODD = Look("u", "?", "odd", "good, where the case expects its bug")
 FLAKY = Look("f", "≈", "flaky", "attempts with the same kernel and machine disagree")
 SKIP = Look("s", "–", "skip", "neither good nor bad: nobody is blamed")
 LAB = Look("i", "!", "lab", "the lab or its host failed; nothing is known of the kernel")
-WAITING = Look("w", "·", "waiting", "not tried yet")
+WAITING = Look("w", "·", "waiting", "not tried yet, or not often enough to say")
 
 LOOKS = (BAD, FLAKY, ODD, LAB, SKIP, WAITING, KNOWN, GOOD)
 """In the order of how much they want to be looked at."""
