@@ -120,7 +120,7 @@ def _annotated(finding: Finding, images: Mapping[str, Image]) -> Finding:
         frames.extend(image.frames(frame, exact=at == 0) if image else [frame])
     found = replace(finding, frames=tuple(frames))
     if not finding.file and finding.kind in ("bug", "warning", "corruption"):
-        found = _placed(found, finding, images[""].symbols)
+        found = _placed(found, finding, images)
     if not finding.function and (first := _blame(frames)):
         title = (
             finding.title.removesuffix("corrupted") + first
@@ -140,10 +140,11 @@ def _blame(frames: list[Frame]) -> str:
     return blamed(frame for frame in frames if not frame.inlined) if any(frame.address for frame in frames) else ""
 
 
-def _placed(found: Finding, finding: Finding, symbols: Symbols) -> Finding:
+def _placed(found: Finding, finding: Finding, images: Mapping[str, Image]) -> Finding:
     """File and line of a BUG() from the bug table, by the instruction that trapped."""
     for frame in finding.frames[:8]:
-        for address in symbols.addresses(frame.function, frame.offset, frame.size):
-            if place := symbols.bug(address):
-                return replace(found, file=in_tree(place[0]), file_line=place[1])
+        if image := _image(images, frame):
+            for address in image.symbols.addresses(frame.function, frame.offset, frame.size):
+                if place := image.symbols.bug(address):
+                    return replace(found, file=in_tree(place[0]), file_line=place[1])
     return found

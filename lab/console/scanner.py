@@ -48,8 +48,9 @@ class Scanner:
 
     @property
     def complete(self) -> bool:
-        """Whether the end of the fatal report was seen (end trace, end of panic, reboot)."""
-        return self._reports.complete
+        """Whether the end of the fatal report was seen (end trace, end of panic, reboot). One that has addresses for
+        names says nothing before KASLR's offset, which comes last of all."""
+        return self._reports.complete and not (self._boot.offset is None and self._nameless())
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the console."""
@@ -164,6 +165,11 @@ class Scanner:
     def _told(self) -> bool:
         """Whether something said why the machine would begin anew."""
         return self._reports.dead or self._boot.shut_down
+
+    def _nameless(self) -> bool:
+        """Whether the fatal report is of a kernel without kallsyms."""
+        found = self._reports.fatal
+        return found is not None and any(frame.address and not frame.function for frame in found.frames)
 
     def _sign(self, number: int, needle: bytes, text: str, time: float | None) -> None:
         """A line that tells how far the boot came."""

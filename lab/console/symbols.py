@@ -1,9 +1,7 @@
 """What a ``vmlinux`` (or a module) tells of a console: addresses of functions, their real sizes, the bug table.
 
 Sizes: a console's ``FUNC+0x1e/0xa0`` is kallsyms' size, the distance to the next symbol (kernel/kallsyms.c,
-get_symbol_pos()), which the ELF symbol's own size is not. Bug table: ``struct bug_entry`` of
-include/asm-generic/bug.h with GENERIC_BUG_RELATIVE_POINTERS and DEBUG_BUGVERBOSE, 12 bytes; until 5.16 the file's
-displacement counted from the entry.
+get_symbol_pos()), which the ELF symbol's own size is not.
 """
 
 from __future__ import annotations
@@ -17,14 +15,14 @@ from typing import Any
 
 import msgspec
 
+from lab.console import bugtable
 from lab.console.blame import plain
 from lab.errors import UserError
 
-VERSION = 4
+VERSION = 5
 SECTION_STEP = 1 << 32
 """A module's sections all begin at 0: the second executable one is put here, the third at twice this, and so on."""
 _SHF_EXECINSTR = 4
-_ENTRY = struct.Struct("<iiHH")
 _LIMIT_BYTES = 4 << 30
 
 
@@ -161,7 +159,7 @@ def _index(elf: Any, stamp: tuple[int, int]) -> Index:
         starts,
         sizes,
         [places[start] for start in starts],
-        _bugs(elf),
+        bugtable.read(elf, bases),
         next((start for start in starts if places[start] in ("_text", "_stext")), starts[0] if starts else 0),
         elf.has_dwarf_info(),
         [name for name, _ in text.values()] if movable else [],
@@ -180,41 +178,3 @@ def _executable(elf: Any) -> dict[int, tuple[str, int]]:
 def _better(name: str, other: str | None) -> bool:
     """Of two names for one address the more telling: a function's rather than a section mark's."""
     return other is None or (other.startswith(("_", ".")) and not name.startswith(("_", ".")))
-
-
-def _bugs(elf: Any) -> dict[int, tuple[str, int]]:
-    """The bug table of a little-endian vmlinux; empty where it has none or has it in another form."""
-    section = elf.get_section_by_name("__bug_table")
-    if section is None or not elf.little_endian or elf["e_type"] not in ("ET_EXEC", "ET_DYN"):
-        return {}
-    data, base = section.data(), section["sh_addr"]
-    strings = _Strings(elf)
-    found: dict[int, tuple[str, int]] = {}
-    for at in range(0, len(data) - len(data) % _ENTRY.size, _ENTRY.size):
-        address, file, line, _ = _ENTRY.unpack_from(data, at)
-        name = strings.path(base + at + 4 + file) or strings.path(base + at + file)
-        if name:
-            found[base + at + address] = (name, line)
-    return found
-
-
-class _Strings:
-    """File names in the read-only data, by address."""
-
-    def __init__(self, elf: Any) -> None:
-        self._parts = [
-            (section["sh_addr"], section.data())
-            for section in elf.iter_sections()
-            if section.name.startswith(".rodata") and section["sh_type"] == "SHT_PROGBITS"
-        ]
-
-    def path(self, address: int) -> str:
-        """The source file's name that begins exactly there, or empty."""
-        for base, data in self._parts:
-            at = address - base
-            if 0 < at < len(data):
-                end = data.find(b"\0", at, at + 1024)
-                name = data[at:end] if end > 0 else b""
-                if name.endswith((b".c", b".h", b".S", b".rs")) and data[at - 1] == 0 and name.isascii():
-                    return name.decode()
-        return ""

@@ -108,3 +108,24 @@ def test_a_line_that_comes_a_byte_at_a_time_is_searched_once(monkeypatch: pytest
         scanner.feed(bytes([byte]))
     assert scanner.fatal is not None
     assert searched == len(data)
+
+
+def test_a_report_of_bare_addresses_is_not_complete_before_kaslrs_offset() -> None:
+    scanner = Scanner()
+    scanner.feed(
+        b"BUG: kernel NULL pointer dereference, address: 0000000000000000\nRIP: 0010:0xffffffff9a0c1234\n"
+        b"Call Trace:\n 0xffffffff9a0c1234\n 0xffffffff9a0c5678\n---[ end trace 0000000000000000 ]---\n"
+    )
+    assert scanner.fatal
+    assert not scanner.complete
+    scanner.feed(b"Kernel panic - not syncing: Fatal exception\nKernel Offset: 0x19000000 from 0xffffffff81000000\n")
+    assert scanner.complete
+
+
+def test_a_report_with_names_is_complete_at_its_end() -> None:
+    scanner = Scanner()
+    scanner.feed(
+        b"BUG: kernel NULL pointer dereference, address: 0000000000000000\nRIP: 0010:foo+0x1/0x20\n"
+        b"Call Trace:\n foo+0x1/0x20\n bar+0x1/0x20\n---[ end trace 0000000000000000 ]---\n"
+    )
+    assert scanner.complete

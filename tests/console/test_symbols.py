@@ -171,13 +171,23 @@ __attribute__((noinline)) void zoo_run(void)
     sink++;
 }
 __attribute__((noinline)) void zoo_last(void) { zoo_run(); sink++; }
+static const char other[] __attribute__((section(".rodata.str1.1"), used)) = "x";
+static const char file[] __attribute__((section(".rodata.str1.1"), used)) = "drivers/zoo.c";
+__attribute__((noinline)) void zoo_bug(void)
+{
+    sink++;
+    asm volatile("1: ud2\\n"
+        ".pushsection __bug_table,\\"aw\\"\\n"
+        "2: .long 1b - .\\n FORMAT .long file - .\\n .word 41\\n .word 0\\n .org 2b + SIZE\\n"
+        ".popsection");
+}
 """
 
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("module")
-    (folder / "zoo.c").write_text(MODULE)
+    (folder / "zoo.c").write_text(MODULE.replace("FORMAT", "").replace("SIZE", "12"))
     flags = "-g -O1 -c -fno-pie -mcmodel=kernel -ffreestanding -fcf-protection=none"
     subprocess.run(["gcc", *flags.split(), "-o", "lab_zoo.ko", "zoo.c"], cwd=folder, check=True)
     return folder / "lab_zoo.ko"
@@ -188,6 +198,24 @@ def oops_in_a_module(*frames: str) -> Report:
     lines = ("BUG: kernel NULL pointer dereference, address: 0000000000000000", f"RIP: 0010:{frames[0]}", "Call Trace:")
     scanner.feed("\n".join([*lines, *(f" {frame}" for frame in frames[1:]), "---[ end trace 0 ]---", ""]).encode())
     return scanner.close()
+
+
+@needs_gcc
+@pytest.mark.parametrize(("form", "size"), [("", "12"), (".long 0\\n", "16")])
+def test_a_modules_bug_is_placed_by_its_own_table(vmlinux: Path, tmp_path: Path, form: str, size: str) -> None:
+    (tmp_path / "zoo.c").write_text(MODULE.replace("FORMAT", form).replace("SIZE", size))
+    flags = "-g0 -O1 -c -fno-pie -mcmodel=kernel -ffreestanding -fcf-protection=none"
+    subprocess.run(["gcc", *flags.split(), "-o", "lab_zoo.ko", "zoo.c"], cwd=tmp_path, check=True)
+    symbols = load(tmp_path / "lab_zoo.ko")
+    ((trap, _),) = symbols.index.bugs.items()
+    start = symbols.addresses("zoo_bug", 0, 0)[0]
+    scanner = Scanner()
+    scanner.feed(
+        f"kernel BUG at\ninvalid opcode: 0000 [#1] SMP\nRIP: 0010:zoo_bug+{trap - start:#x}/0x99 [lab_zoo]\n"
+        "Call Trace:\n zoo_last+0x1/0x2 [lab_zoo]\n---[ end trace 0 ]---\n".encode()
+    )
+    found = annotate(scanner.close(), vmlinux, {"lab_zoo": tmp_path / "lab_zoo.ko"}).findings[0]
+    assert (found.title, found.file, found.file_line) == ("kernel BUG in zoo_bug", "drivers/zoo.c", 41)
 
 
 @needs_gcc
