@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from lab.files import locked
 from lab.gc import Item, choose, make_room, survey
@@ -46,9 +47,12 @@ def test_what_is_needed_stays_whatever_the_budget():
     assert plan.over == 20
 
 
-def night(number, word, kernel, of=None):
-    findings = [BUG] if word == "bad" else []
-    tried = [attempt(1, word, findings=findings, console=f"console of {kernel}")]
+def night(number, word, kernel, of=None, findings=(BUG,)):
+    boots = ("bad", "good") if word == "flaky" else (word,)
+    tried = [
+        attempt(at, boot, findings=findings if boot == "bad" else (), console=f"console of {kernel}")
+        for at, boot in enumerate(boots, start=1)
+    ]
     return run(number), [result(run(number).id, of or cell(), word, attempts=tried, kernel=kernel)]
 
 
@@ -64,6 +68,25 @@ def test_an_open_finding_needs_its_first_and_last_sight_and_the_last_good_kernel
     assert found.kernels == {"k5", "k3", "k2"}
     assert found.consoles == {"console of k5", "console of k3", "console of k2"}
     assert found.signatures == (BUG.signature,)
+
+
+def test_each_open_finding_of_a_cell_needs_its_own_first_sight():
+    other = replace(BUG, signature="oops:kfree")
+    nights = [
+        night(5, "bad", "k5", findings=(BUG, other)),
+        night(4, "bad", "k4", findings=(BUG, other)),
+        night(3, "bad", "k3", findings=(BUG, other)),
+        night(2, "bad", "k2"),
+        night(1, "good", "k1"),
+    ]
+    assert needed([nights]).kernels == {"k5", "k3", "k2", "k1"}
+
+
+def test_a_flaky_bug_is_open_also_after_a_night_in_which_it_did_not_show():
+    nights = [night(4, "good", "k"), night(3, "good", "k"), night(2, "flaky", "k"), night(1, "good", "k1")]
+    found = needed([nights])
+    assert found.signatures == (BUG.signature,)
+    assert found.consoles == {"console of k"}
 
 
 def test_a_finding_that_is_gone_needs_nothing():

@@ -64,7 +64,7 @@ def change_of(run: Run, result: Result, history: Sequence[tuple[Run, Result]], c
     if result.word == "waiting":
         return None
     if result.word == "infrastructure":
-        return Change(kind="infrastructure", cell=cell, sentence=f"{name(cell)}: not known: {result.reason}")
+        return Change(kind="infrastructure", cell=cell, sentence=f"not known: {result.reason}")
     flake = flaky(run, result, history)
     if flake is not None:
         return flake
@@ -78,7 +78,7 @@ def first_sight(run: Run, result: Result, compared: bool) -> Change | None:
         if compared:
             return failure("new", result, f"fails, and was never tried before: {said(result)}", run)
         return failure("still", result, f"fails, in the first run there is: {said(result)}", run)
-    return Change(kind="appeared", cell=cell, sentence=f"{name(cell)}: new here, {result.word}") if compared else None
+    return Change(kind="appeared", cell=cell, sentence=f"new here, {result.word}") if compared else None
 
 
 def against(
@@ -91,7 +91,7 @@ def against(
         if not failed_before:
             return failure("new", result, f"{said(result)}; it was {last.word} in {last_run.id}", run)
         if another_bug(result, last):
-            before = last.finding.title if last.finding else last.reason
+            before = last.finding.title if last.finding else said(last)
             return failure("new", result, f"{said(result)}; before it was another: {before}", run)
         since = streak(run, history)
         return failure("still", result, f"{said(result)}, since {since}", run, since)
@@ -106,7 +106,7 @@ def fixed(cell: Cell, why: str, finding: Seen | None, since: str) -> Change:
     return Change(
         kind="fixed",
         cell=cell,
-        sentence=f"{name(cell)}: {why}",
+        sentence=why,
         signature=finding.signature if finding else "",
         title=finding.title if finding else "",
         since=since,
@@ -119,7 +119,7 @@ def failure(kind: str, result: Result, why: str, run: Run, since: str = "") -> C
     return Change(
         kind="new" if kind == "new" else "still",
         cell=result.cell,
-        sentence=f"{name(result.cell)}: {why}",
+        sentence=why,
         signature=finding.signature if finding else "",
         title=finding.title if finding else "",
         since=since or run.id,
@@ -135,9 +135,16 @@ def said(result: Result) -> str:
 
 
 def another_bug(result: Result, last: Result) -> bool:
-    """Whether both fail, and not of the same bug."""
-    one, other = result.finding, last.finding
-    return bool(one and other and one.signature != other.signature)
+    """Whether they failed of different things: by the bug's signature, and where there is none by how boots ended."""
+    return failed_of(result) != failed_of(last)
+
+
+def failed_of(result: Result) -> str:
+    """What a cell that is not as expected failed of."""
+    if result.finding:
+        return result.finding.signature
+    boots = [one for one in told(result.attempts) if one.verdict != result.cell.expected]
+    return f"{boots[-1].verdict} {boots[-1].outcome}" if boots else result.word
 
 
 def streak(run: Run, history: Sequence[tuple[Run, Result]]) -> str:
@@ -178,7 +185,7 @@ def flaky(run: Run, result: Result, history: Sequence[tuple[Run, Result]]) -> Ch
         kind="flaky",
         cell=cell,
         sentence=(
-            f"{name(cell)}: failed {len(missed)} of {len(tonight)} boots tonight, "
+            f"failed {len(missed)} of {len(tonight)} boots tonight, "
             f"{together.failed} of {together.boots} in all ({together.rate:.0%}), first in {together.since}: {what}"
         ),
         signature=finding.signature if finding else "",
@@ -257,7 +264,7 @@ def gone(results: Sequence[Result], before: tuple[Run, Sequence[Result]]) -> lis
     here = {result.cell.key for result in results}
     run, old = before
     return [
-        Change(kind="gone", cell=one.cell, sentence=f"{name(one.cell)}: not asked for any more; {one.word} in {run.id}")
+        Change(kind="gone", cell=one.cell, sentence=f"not asked for any more; {one.word} in {run.id}")
         for one in old
         if one.cell.key not in here
     ]
@@ -269,14 +276,9 @@ def with_bisect(change: Change, bisects: Sequence[Bisected]) -> Change:
         return change
     same = [one for one in bisects if one.case == change.cell.case]
     found = next((one for one in same if one.cell == change.cell.key), None)
-    found = found or next((one for one in same if change.signature and change.signature in one.summary), None)
+    found = found or next((one for one in same if change.signature and f"({change.signature})" in one.summary), None)
     if found is None:
         return change
     import msgspec
 
     return msgspec.structs.replace(change, bisected=found)
-
-
-def name(cell: Cell) -> str:
-    """A cell in a few words."""
-    return f"{cell.case} {cell.label} {cell.kconfig} on {cell.machine}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.history.changes import flaky
 from lab.history.records import Result, Run
 
 Runs = Sequence[tuple[Run, Sequence[Result]]]
@@ -23,29 +24,40 @@ class Needed:
 def needed(matrices: Sequence[Runs]) -> Needed:
     """What has to stay for the findings that are open in each of ``matrices``.
 
-    A finding is open while a cell shows it in the last run that knows of the cell. It needs the kernels and consoles
-    that show it in that run and in the first, and of each such cell the last good kernel, which a bisect begins at.
+    A finding is open while a cell shows it in the last run that knows of the cell, or is flaky by it. It needs the
+    kernels and consoles that show it in the last such run and in the first, and of each such cell the last good kernel,
+    which a bisect begins at.
     """
     kernels: set[str] = set()
     consoles: set[str] = set()
     signatures: set[str] = set()
     for runs in matrices:
-        cells: dict[str, list[Result]] = {}
-        for _, results in runs:
+        cells: dict[str, list[tuple[Run, Result]]] = {}
+        for run, results in runs:
             for result in results:
                 if result.word not in ("waiting", "infrastructure"):
-                    cells.setdefault(result.cell.key, []).append(result)
+                    cells.setdefault(result.cell.key, []).append((run, result))
         for history in cells.values():
-            shown = signatures_of(history[0])
+            shown = open_in(history)
             if not shown:
                 continue
             signatures |= shown
-            showing = [one for one in history if signatures_of(one) & shown]
-            good = next((one for one in history if one.word == "good"), None)
-            for one in (showing[0], showing[-1], *((good,) if good else ())):
+            held = [one for _, one in history if one.word == "good"][:1]
+            for signature in shown:
+                showing = [one for _, one in history if signature in signatures_of(one)]
+                held += [*showing[:1], *showing[-1:]]
+            for one in held:
                 kernels.add(one.kernel)
                 consoles |= {attempt.console for attempt in one.attempts}
     return Needed(frozenset(kernels - {""}), frozenset(consoles - {""}), tuple(sorted(signatures)))
+
+
+def open_in(history: Sequence[tuple[Run, Result]]) -> set[str]:
+    """The bugs that are open in a cell, whose results are given newest first."""
+    run, last = history[0]
+    shown = signatures_of(last)
+    flake = flaky(run, last, history[1:])
+    return shown | {flake.signature} if flake and flake.kind == "flaky" and flake.signature else shown
 
 
 def signatures_of(result: Result) -> set[str]:

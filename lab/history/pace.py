@@ -136,15 +136,12 @@ def told(members: Sequence[tuple[Result, Track]], stage: str, p: float) -> Chang
     worst = max(pairs, key=lambda pair: pair[0] if grown > 0 else -pair[0])
     cell = worst[2].cell
     word = "slower" if grown > 0 else "faster"
-    cells = f" (and {len(members) - 1} more machine(s))" if len(members) > 1 else ""
+    cells = f" here and on {len(members) - 1} more machine(s)" if len(members) > 1 else ""
     was, is_ = worst[1], worst[1] + worst[0]
     return Change(
         kind="slower" if grown > 0 else "faster",
         cell=cell,
-        sentence=(
-            f"{cell.case} {cell.label} {cell.kconfig} on {cell.machine}{cells}: stage {stage} is {word}, "
-            f"{was:.3f} s before, {is_:.3f} s now (p = {p:.2g})"
-        ),
+        sentence=(f"stage {stage} is {word}{cells}: {was:.3f} s before, {is_:.3f} s now (p = {p:.2g})"),
         stage=stage,
         before_seconds=round(was, 4),
         after_seconds=round(is_, 4),

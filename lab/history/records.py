@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from lab.verdict import Word
+from lab.verdict import HARMLESS, Word
 
 RunState = Literal["running", "done", "deadline"]
 """``deadline``: the time ran out before every cell was tried. A run that was killed stays ``running``."""
@@ -47,6 +47,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """What makes it the same cell in another run: everything that was asked for, not what it resolved to."""
         return "/".join((self.case, self.label, self.kconfig, self.machine, self.toolchain))
 
+    @property
+    def name(self) -> str:
+        """The cell in a few words."""
+        return f"{self.case} {self.label} {self.kconfig} on {self.machine}"
+
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A finding as the history keeps it; ``line`` counts from 1 in the console of its attempt."""
@@ -58,6 +63,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     last_line: int = 0
     fatal: bool = False
     primary: bool = True
+
+    @property
+    def serious(self) -> bool:
+        """Whether it is more than a warning, which good boots have too."""
+        return self.fatal or self.kind not in HARMLESS
 
 
 class StageTime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,11 +118,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def finding(self) -> Seen | None:
-        """The finding that the cell is named after: of the last bad attempt, else of the last with any."""
-        for wanted in (True, False):
+        """The finding that the cell is named after: of the last bad attempt with any, else of the last that shows
+        another bug than the one that its case expects. A warning is none."""
+        for word in ("bad", "skip"):
             for attempt in reversed(self.attempts):
-                if attempt.findings and (attempt.verdict == "bad" or not wanted):
-                    return next((seen for seen in attempt.findings if seen.primary), attempt.findings[0])
+                told = [seen for seen in attempt.findings if attempt.verdict == "bad" or seen.serious]
+                if told and attempt.verdict == word:
+                    return next((seen for seen in told if seen.primary), told[0])
         return None
 
 
@@ -144,7 +156,8 @@ class Bisected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is different for a cell in a run from the run before, in a sentence and as values.
+    """What is different for a cell in a run from the run before, as values and in a ``sentence`` that does not name the
+    cell: that stands beside it.
 
     ``rate`` is the share of attempts that failed where ``kind`` is ``flaky``, since run ``since``. ``stage``,
     ``before_seconds`` and ``after_seconds`` belong to ``slower`` and ``faster``: medians, and ``p`` how likely such a
@@ -164,6 +177,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     after_seconds: float | None = None
     p: float | None = None
     bisected: Bisected | None = None
+
+    @property
+    def line(self) -> str:
+        """The sentence, with the cell's name before it."""
+        return f"{self.cell.name}: {self.sentence}"
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

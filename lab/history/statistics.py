@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 Stratum = tuple[Sequence[float], Sequence[float]]
 """Times before and times now of one cell: only these are compared with each other."""
@@ -16,18 +18,23 @@ def rank_sum_p(strata: Sequence[Stratum]) -> float:
     stratum's "now", added up). The distribution over all ways to deal out the ranks is counted, not approximated, ties
     (which get the mean of their ranks) and all. 1.0 where there is nothing to compare.
     """
-    total, ways = 0, [1]
-    for before, now in strata:
-        if not before or not now:
-            continue
+    compared = [(before, now) for before, now in strata if before and now]
+    count = math.prod(math.comb(len(before) + len(now), len(now)) for before, now in compared)
+    width = count.bit_length() // 8 + 1
+    total, most, mean, ways = 0, 0, Fraction(0), 1
+    for before, now in compared:
         ranks = doubled_ranks((*before, *now))
         total += sum(ranks[len(before) :])
-        ways = product(ways, subset_sums(tuple(sorted(ranks)), len(now)))
-    count = sum(ways)
-    mean = sum(value * number for value, number in enumerate(ways)) / count
+        most += sum(ranks)
+        mean += Fraction(sum(ranks) * len(now), len(ranks))
+        ways *= subset_sums(tuple(sorted(ranks)), len(now), width)
     distance = abs(total - mean)
-    far = sum(number for value, number in enumerate(ways) if abs(value - mean) >= distance - 1e-9)
-    return far / count
+    if not distance:
+        return 1.0
+    packed = ways.to_bytes((most + 1) * width, "little")
+    low, high = math.floor(mean - distance), math.ceil(mean + distance)
+    far = (*range(low + 1), *range(high, most + 1))
+    return sum(int.from_bytes(packed[value * width : (value + 1) * width], "little") for value in far) / count
 
 
 def doubled_ranks(values: Sequence[float]) -> list[int]:
@@ -42,29 +49,14 @@ def doubled_ranks(values: Sequence[float]) -> list[int]:
 
 
 @functools.lru_cache(maxsize=512)
-def subset_sums(ranks: tuple[int, ...], size: int) -> list[int]:
-    """How many subsets of ``size`` of these ranks have which sum, by the sum."""
-    most = sum(ranks)
-    ways: list[list[int]] = [[0] * (most + 1) for _ in range(size + 1)]
-    ways[0][0] = 1
+def subset_sums(ranks: tuple[int, ...], size: int, width: int) -> int:
+    """How many subsets of ``size`` of these ranks have which sum: one large number, which has the count for each sum in
+    ``width`` bytes of its own, the sum 0 lowest. What two such numbers multiply to is the same for sums of both."""
+    ways = [1, *[0] * size]
     for rank in ranks:
         for taken in range(size, 0, -1):
-            row, below = ways[taken], ways[taken - 1]
-            for value in range(most, rank - 1, -1):
-                if below[value - rank]:
-                    row[value] += below[value - rank]
+            ways[taken] += ways[taken - 1] << (8 * width * rank)
     return ways[size]
-
-
-def product(left: Sequence[int], right: Sequence[int]) -> list[int]:
-    """The ways to come to each sum of one from the left and one from the right."""
-    found = [0] * (len(left) + len(right) - 1)
-    filled = [(value, number) for value, number in enumerate(right) if number]
-    for value, number in enumerate(left):
-        if number:
-            for other, count in filled:
-                found[value + other] += number * count
-    return found
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, String, cast, delete, func, insert, select, update
 
 from lab.errors import InfrastructureError, UserError
 from lab.history.database import connect, database_url, reading, writing
@@ -273,7 +273,7 @@ def known_query() -> Any:
         func.max(column.run).label("last_run"),
         func.count(column.run.distinct()).label("runs"),
         func.count(column.cell.distinct()).label("cells"),
-        func.count().label("times"),
+        func.count((column.run + "/" + column.cell + "/" + cast(column.attempt, String)).distinct()).label("times"),
     ).group_by(column.signature)
 
 
@@ -302,7 +302,7 @@ def finding_rows(result: Result) -> list[dict[str, Any]]:
             "started": attempt.started,
         }
         for attempt in result.attempts
-        for seen in attempt.findings
+        for seen in reversed(attempt.findings)  # the one to blame comes first in an attempt, and stays
     }
     return list(rows.values())
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from lab.console.types import Report
+from lab.case import Expect
+from lab.console.types import Finding, Report
 from lab.guest.machine import Machine
 from lab.guest.types import Boot
 from lab.history.records import Attempt, CellWord, Night, Seen, StageTime
@@ -18,12 +19,15 @@ MOST_FINDINGS = 50
 """A console full of the same warning need not fill the history as well."""
 
 
-def attempt_of(boot: Boot, machine: Machine, number: int, started: float, console: str) -> Attempt:
+def attempt_of(
+    boot: Boot, machine: Machine, number: int, started: float, console: str, *, expect: Expect = ANY
+) -> Attempt:
     """A boot as the history keeps it. ``started`` is in seconds since the epoch, ``console`` the hash of its log.
 
-    Each finding that is more than a warning makes it bad, whichever bug the case is about.
+    Where the cell ``expect``s a bug, bad is that bug, and another is none of what was expected: skip. Elsewhere each
+    finding that is more than a warning makes it bad.
     """
-    verdict = judge_boot(boot, ANY)
+    verdict = judge_boot(boot, expect)
     marker = boot.report.marker
     topology = differences(machine, dict(marker.fields)) if marker and boot.outcome == "userspace" else ()
     if topology and verdict.word == "good":
@@ -37,7 +41,7 @@ def attempt_of(boot: Boot, machine: Machine, number: int, started: float, consol
         seconds=boot.seconds,
         accel=boot.accel,
         stages=stage_times(boot),
-        findings=seen_in(boot.report),
+        findings=seen_in(boot.report, verdict.finding if expect.signature or expect.title else None),
         topology=topology,
         marker_seconds=boot.marker_seconds,
         console=console,
@@ -60,9 +64,10 @@ def stage_times(boot: Boot) -> tuple[StageTime, ...]:
     return tuple(times)
 
 
-def seen_in(report: Report) -> tuple[Seen, ...]:
-    """The findings, the one to blame first."""
-    found = sorted(report.findings, key=lambda one: (one is not report.first, one.line))[:MOST_FINDINGS]
+def seen_in(report: Report, blamed: Finding | None = None) -> tuple[Seen, ...]:
+    """The findings, the one to blame first: the report's own first one unless another is ``blamed``."""
+    first = blamed or report.first
+    found = sorted(report.findings, key=lambda one: (one is not first, one.line))[:MOST_FINDINGS]
     return tuple(
         Seen(
             signature=one.signature,

@@ -33,6 +33,7 @@ from lab.matrix.plan import Costs, Job, learned, ordered
 from lab.matrix.schedule import Activity, Limits, Made, Runner, fill
 from lab.paths import Paths
 from lab.tree.types import Point
+from lab.verdict import ANY
 
 SPARE_BYTES = 1 << 30
 """What is left of the host's free memory for builds, where the matrix does not say."""
@@ -276,7 +277,8 @@ class LineRunner:
         else:
             boot = boot_target(target, self.setup)
         console = keep_console(boot.console.read_bytes(), self.setup.paths)
-        return attempt_of(boot, job.machine, number, started, console)
+        expect = line.case.expect if job.cell.expected == "bad" else ANY
+        return attempt_of(boot, job.machine, number, started, console, expect=expect)
 
 
 def made_of(built: Kernel | BuildFailure, *, stored: bool = False) -> Made:

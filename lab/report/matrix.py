@@ -39,7 +39,7 @@ MOST_ROWS = 60
 
 def cell_name(cell: Cell) -> str:
     """A cell in a few words."""
-    return f"{cell.case} {cell.label} {cell.kconfig} on {cell.machine} ({cell.toolchain})"
+    return f"{cell.name} ({cell.toolchain})"
 
 
 def duration(seconds: float) -> str:
@@ -200,7 +200,7 @@ def show_changes(changes: Sequence[Change], before: Run | None) -> None:
     elif not changes:
         console.print(f"Nothing changed since {before.id}.")
     for change in changes[:MOST_ROWS]:
-        console.print(Text.assemble((f"{change.kind:9} ", COLOURS.get(change.kind, "")), harmless(change.sentence)))
+        console.print(Text.assemble((f"{change.kind:9} ", COLOURS.get(change.kind, "")), harmless(change.line)))
         if change.bisected:
             console.print(Text(f"          {harmless(change.bisected.summary)}"))
 

@@ -1,6 +1,7 @@
 """What changed since the runs before."""
 
 import pytest
+from msgspec.structs import replace
 
 from lab.history.changes import changes
 from lab.history.records import Bisected
@@ -45,6 +46,8 @@ def test_a_new_failure_names_its_bug_and_when_it_was_good():
     assert (change.kind, change.signature, change.title) == ("new", BUG.signature, BUG.title)
     assert change.first_seen == change.since == run(3).id
     assert "it was good in " + run(2).id in change.sentence
+    assert change.cell.name not in change.sentence
+    assert change.line == f"early-policy end tiny-numa on two-nodes: {change.sentence}"
 
 
 def test_a_failure_that_stays_is_told_since_when():
@@ -56,6 +59,27 @@ def test_another_bug_in_a_cell_that_failed_already_is_new():
     (change,) = compare(GOOD, BAD, tried("bad", kernel="k3", finding=OTHER))
     assert (change.kind, change.signature) == ("new", OTHER.signature)
     assert "before it was another: kernel BUG" in change.sentence
+
+
+def test_a_crash_of_what_did_not_build_before_is_new_and_so_is_the_other_way_round():
+    unbuilt = tried("skip", kernel="k2")
+    assert kinds(GOOD, unbuilt, tried("bad", kernel="k3")) == ["new"]
+    assert kinds(GOOD, BAD, unbuilt) == ["new"]
+    assert kinds(GOOD, unbuilt, tried("skip", kernel="k3")) == ["still"]
+
+
+def test_a_warning_of_a_boot_that_is_good_or_says_nothing_names_no_cell():
+    warning = replace(BUG, signature="warning:smpboot", kind="warning", fatal=False)
+
+    def warned(word, kernel):
+        return lambda number, of: result(
+            run(number).id, of, word, attempts=[attempt(1, word, findings=[warning])], kernel=kernel
+        )
+
+    (change,) = compare(warned("good", "k"), warned("skip", "k2"))
+    assert (change.kind, change.signature) == ("new", "")
+    (change,) = compare(tried("flaky"), warned("good", "k"))
+    assert (change.kind, change.signature) == ("flaky", BUG.signature)
 
 
 def test_fixed():
@@ -145,5 +169,9 @@ def test_a_bisect_is_shown_with_every_cell_of_the_same_bug(key):
         case="early-policy", cell=key, first_bad=6, subject="mm: slub", commit="c", sure=0.99, summary=summary
     )
     assert compare(GOOD, BAD, bisects=[found])[0].bisected == found
+    longer = f"another ({BUG.signature}_too): first bad patch: 6 x"
+    alike = Bisected(case="early-policy", cell="x", first_bad=6, subject="s", commit="c", sure=0.9, summary=longer)
+    if key != cell().key:
+        assert compare(GOOD, BAD, bisects=[alike])[0].bisected is None, "a name that begins with this one"
     another = Bisected(case="other", cell="x", first_bad=6, subject="s", commit="c", sure=0.9, summary=summary)
     assert compare(GOOD, BAD, bisects=[another])[0].bisected is None

@@ -99,4 +99,4 @@ def test_the_change_has_its_figures():
     assert change.before_seconds == pytest.approx(0.3, rel=0.1)
     assert change.after_seconds == pytest.approx(0.4, rel=0.1)
     assert change.p < 0.01
-    assert "and 8 more machine(s)): stage smp is slower, 0." in change.sentence
+    assert "stage smp is slower here and on 8 more machine(s): 0." in change.sentence

@@ -7,6 +7,7 @@ import sqlite3
 import time
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from lab.errors import InfrastructureError, UserError
@@ -71,6 +72,16 @@ def test_a_signature_has_a_first_and_a_last_sight(any_history):
     assert (known.first_seen, known.last_seen) == (100.0, 300.0)
     assert (known.first_run, known.last_run) == (run(1).id, run(3).id)
     assert [one.run for one in any_history.sightings(BUG.signature)] == [run(3).id, run(2).id, run(1).id]
+
+
+def test_a_finding_that_comes_twice_in_a_boot_is_one_boot_and_the_one_to_blame_is_kept(any_history):
+    any_history.begin_run(run(1), [cell()])
+    follows = replace(BUG, signature="oops:next", primary=False)
+    found = [BUG, replace(BUG, line=90), follows]
+    attempts = [attempt(at, "bad", findings=found) for at in (1, 2)]
+    any_history.record_result(result(run(1).id, cell(), "bad", attempts=attempts))
+    (known,) = any_history.signatures()
+    assert (known.signature, known.times) == (BUG.signature, 2)
 
 
 def test_the_run_before_is_the_last_one_of_the_matrix_that_ended(any_history):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.errors import InfrastructureError, UserError
 from lab.guest.machine import MachineFile, NodeFile, check
-from lab.history.records import Attempt, Cell, Seen
+from lab.history.records import Attempt, Cell, CellWord, Result, Seen
 from lab.matrix.lines import Ready
 from lab.matrix.manifest import Budget, Matrix
 from lab.matrix.plan import Job
@@ -48,6 +48,10 @@ def seen(verdict: str, number: int = 1, **more) -> Attempt:
     word = "skip" if verdict == "fault" else verdict
     findings = (BUG,) if verdict == "bad" else ()
     return Attempt(number=number, verdict=word, outcome=outcome, findings=findings, **values)
+
+
+def result(of: Job, word: CellWord, attempts: list[Attempt]) -> Result:
+    return Result(run="r", cell=of.cell, word=word, reason="", attempts=tuple(attempts))
 
 
 class Fake:
