@@ -117,6 +117,7 @@ RULES: tuple[Rule, ...] = (
         title="kmem_cache_destroy: Slab cache still has objects in {func}",
         example="kmem_cache_destroy bio-1: Slab cache still has objects",
         blame="frames",
+        role="prelude",
     ),
     Rule(
         word="page-poison",

@@ -44,14 +44,14 @@ CARRIERS = (
     r"vs?n?printf|v?s[cn]*printf|kv?asprintf\w*|format_decode|number|pointer|string(?:_nocheck)?|symbol_string|seq_printf|bstr_printf|vbin_printf",
     r"_*(?:arch_|raw_|inline_)?copy_(?:from|to|in|mc)_(?:user|kernel|inatomic|nofault)(?!_?(?:bvec|pages))\w*(?<!iter)|copy_(?:from|to)_sockptr\w*|copy_user_\w+|_*copy_user\w*|_*get_user\w*|_*put_user\w*|_*clear_user|rep_(?:movs|stos)\w*",
     r"csum_partial\w*|check_heap_object|_*check_object_size|__check_heap_object|check_copy_size|check_stack_object|copy_page|clear_page(?:_\w+)?|_*(?:test|set|clear|change)_(?:and_(?:set|clear|change)_)?bit\w*",
-    r"find_(?:next|first|last)_\w*bit\w*|_*bitmap_(?:zero|fill|set|clear|copy|and|or|xor|andnot|weight|empty|full|equal|subset|intersects|parse\w*|print\w*|alloc\w*|zalloc\w*|free|find_\w+|shift\w*|pos\w*|ord\w*|release\w*|allocate\w*)(?:_area)?\w*|native_(?:read|write)_\w+|_*(?:read|write)(?:b|w|l|q)|_*fentry__|ftrace_(?:call|caller|regs_call\w*|stub)|mcount\w*",
+    r"find_(?:next|first|last)_\w*bit\w*|_*bitmap_(?:zero|fill|set|clear|copy|and|or|xor|andnot|weight|empty|full|equal|subset|intersects|parse\w*|print\w*|alloc\w*|zalloc\w*|free|find_\w+|shift\w*|pos\w*|ord\w*|release\w*|allocate\w*)(?:_area)?\w*|native_(?:read|write)_\w+|_*(?:raw_)?(?:read|write)(?:b|w|l|q)|(?:logic_|_)?(?:in|out)s?[bwl]|_*fentry__|ftrace_(?:call|caller|regs_call\w*|stub)|mcount\w*",
     r"__x86_indirect_thunk_\w+|__x86_return_thunk|__sys(?:call)?_ret\w*|arch_local_\w+|trace_hardirqs_\w+|_*lock_acquire_wrapper",
 )
 
 # They give and take memory.
 ALLOCATORS = (
     r"_*kv?[mzc]alloc\w*|_*kmalloc\w*|_*kzalloc\w*|_*kcalloc\w*|_*kvmalloc\w*|__do_kmalloc\w*|_*krealloc\w*|__do_krealloc|_*kmemdup\w*|_*kstrdup\w*|_*kstrndup|memdup_user\w*|vmemdup_user\w*|strndup_user",
-    r"_*k[vz]*free(?:_const|_sensitive|_bulk|_link|_rcu\w*|_mult)?|_*kmem_cache_(?:alloc|free|zalloc)\w*|_*kmem_(?:alloc|free)\w*|___cache_free|__cache_free|__do_cache_alloc|cache_(?:alloc|free|grow|flusharray)\w*",
+    r"_*k[vz]*free(?:_const|_sensitive|_bulk|_link|_rcu\w*|_mult)?|_*kmem_cache_(?:alloc|free|zalloc|create|destroy)\w*|_*kmem_(?:alloc|free)\w*|___cache_free|__cache_free|__do_cache_alloc|cache_(?:alloc|free|grow|flusharray)\w*",
     r"_*slab_\w+|___slab_alloc|_*slub_\w+|object_err|free_debug_processing|alloc_debug_processing|free_to_partial_list|check_(?:slab|object|bytes_and_report|pad_bytes)|init_object|new_slab\w*|allocate_slab|alloc_single_from_\w+|free_slab|discard_slab|get_partial\w*|deactivate_slab|_*unfreeze_partials|put_cpu_partial|do_slab_free|on_freelist|memcg_slab_\w+|alloc_from_pcs|__free_slab|free_large_kmalloc|free_nonslab_page|verify_redzone_\w+|fixup_\w+(?:redzone|object)\w*",
     r"_*vmalloc\w*|_*vzalloc\w*|__vmalloc_\w+|kvfree\w*|vfree|__vfree|devm_k\w+|devres_alloc\w*|__devres_alloc\w*|alloc_dr|mempool_(?:kmalloc|kfree|alloc_slab|free_slab)|dma_pool_\w+",
 )

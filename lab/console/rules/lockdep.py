@@ -5,6 +5,11 @@ from lab.console.rules import Rule
 _AT = r"\bat:\s+(?:\[<?[0-9a-f]*>?\]\s*)?(?P<func>[\w.$]+)\+0x"
 _BARE_AT = r"\bat:\s+(?:\[<?[0-9a-f]*>?\]\s*)?(?P<func>[A-Za-z_][\w.$]*)(?: \S+:\d+)?$"
 _LINE = r"^\s*(?:\[<?[0-9a-f]*>?\]\s*)?(?P<func>[A-Za-z_][\w.$]*)\+0x"
+_NEXT = (
+    r"(?:\bat:\s+(?:\[<?[0-9a-f]*>?\]\s*)?(?=[\w.$]+(?:\+0x|(?: \S+:\d+)?$))"
+    r"|^\s*(?:\[<?[0-9a-f]*>?\]\s*)?(?=[\w.$]+\+0x))(?P<func>[A-Za-z_][\w.$]*)"
+)
+"""Who takes the lock, who holds the other; where helpers do both, who took the first of them before."""
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -14,7 +19,7 @@ RULES: tuple[Rule, ...] = (
         pattern=r"possible (?:circular locking dependency|recursive locking|irq lock inversion dependency) detected|[\w-]+-safe -> [\w-]+-unsafe lock order detected",
         title="possible deadlock in {func}",
         example="WARNING: possible circular locking dependency detected",
-        find=(_AT, _BARE_AT),
+        find=(_NEXT,),
     ),
     Rule(
         word="lock-state",
