@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from lab.paths import Paths
+from lab.share.where import Where
 
 Status = Literal["ok", "missing", "optional"]
 
@@ -62,14 +63,17 @@ HEADERS = (
 )
 
 
-def examine(paths: Paths, *, accelerator: bool = True) -> list[Check]:
-    """Look at everything. With ``accelerator`` a KVM that is there is tried with a real kernel, where one is built."""
+def examine(paths: Paths, *, accelerator: bool = True, share: Where | None = None) -> list[Check]:
+    """Look at everything. With ``accelerator`` a KVM that is there is tried with a real kernel, where one is built; a
+    ``share`` is written to and read from."""
     checks = [python()]
     checks += [tool(entry) for entry in TOOLS]
     checks += [header(*entry) for entry in HEADERS]
     checks += [base_source(), disk(paths), memory()]
     if accelerator:
         checks.append(accelerators(paths))
+    if share is not None:
+        checks.append(shared(share))
     return checks
 
 
@@ -132,3 +136,18 @@ def accelerators(paths: Paths) -> Check:
     from lab.guest.accel import describe
 
     return Check("accelerator", "ok", describe(paths))
+
+
+def shared(where: Where) -> Check:
+    """The store's shared side: the lab does without it, but for the time that it would save."""
+    from lab.share.place import Place, Unreachable
+
+    try:
+        place = Place(where)
+        try:
+            place.try_out()
+        finally:
+            place.close()
+    except Unreachable as error:
+        return Check("share", "optional", f"{where.name}: {error}", "kernels are built here alone until it is back")
+    return Check("share", "ok", f"{where.name}: read and written")

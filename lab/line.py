@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lab.kernel.kconfig import Fragment
     from lab.kernel.types import BuildFailure, Compat, Kconfig, Kernel, Toolchain
     from lab.settings import Settings
+    from lab.share.share import Share
     from lab.tree.types import Base, Point, Tree
     from lab.verdict import Verdict
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 class Setup:
     """Where this user's things are and how the work is to be done. ``timeout`` is in seconds of guest time,
     ``build_seconds`` what one build may take; ``base`` is there where the case's base was found already, by another
-    machine of the same lab."""
+    machine of the same lab; ``share`` is where kernels are fetched from and put to beside the store here."""
 
     paths: Paths
     settings: Settings
@@ -46,6 +47,7 @@ class Setup:
     timeout: float = 60.0
     build_seconds: float = 4 * 3600.0
     base: Base | None = None
+    share: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -194,16 +196,14 @@ def resolved_kconfig(line: Line, point: Point, source: Path, setup: Setup) -> Kc
 
 
 def kernel_of(line: Line, point: Point, setup: Setup) -> Kernel | BuildFailure:
-    """The kernel of ``point``: from the store where it was built before, else built now."""
-    from lab.kernel.build import kernel_key
+    """The kernel of ``point``: from the store where it was built before, or from its shared side, else built now."""
     from lab.kernel.kconfig import BrokenKconfig
-    from lab.kernel.store import find
     from lab.kernel.types import BuildFailure
     from lab.tree.checkout import checked_out
 
     kconfig = known_kconfig(line, point, setup)
     if kconfig is not None:
-        known = find(kernel_key(point.tree, kconfig, line.toolchain, line.compat), setup.paths)
+        known = stored_kernel(line, point, kconfig, setup)
         if known is not None:
             return known
     setup.progress("checkout", f"{point.index} {point.subject}")
@@ -214,14 +214,30 @@ def kernel_of(line: Line, point: Point, setup: Setup) -> Kernel | BuildFailure:
             except BrokenKconfig as broken:
                 at = broken.complaint
                 return BuildFailure("", at.message, at.file, at.line, broken.log, 0.0)
+            known = stored_kernel(line, point, kconfig, setup)
+            if known is not None:
+                return known
         return built_in(line, point, kconfig, source, setup)
+
+
+def stored_kernel(line: Line, point: Point, kconfig: Kconfig, setup: Setup) -> Kernel | BuildFailure | None:
+    """What was built of ``point`` with ``kconfig`` before: here, or by another machine with the same share."""
+    from lab.kernel.build import kernel_key
+    from lab.kernel.store import find
+
+    key = kernel_key(point.tree, kconfig, line.toolchain, line.compat)
+    known = find(key, setup.paths)
+    if known is not None or setup.share is None:
+        return known
+    setup.progress("share", setup.share.where.name)
+    return setup.share.pull(key, setup.paths)
 
 
 def built_in(line: Line, point: Point, kconfig: Kconfig, source: Path, setup: Setup) -> Kernel | BuildFailure:
     """Build ``point``, which is checked out in ``source``, with ``kconfig``."""
     from lab.kernel.build import build
 
-    return build(
+    built = build(
         source,
         tree_id=point.tree,
         kconfig=kconfig,
@@ -234,15 +250,16 @@ def built_in(line: Line, point: Point, kconfig: Kconfig, source: Path, setup: Se
         deadline=setup.build_seconds,
         progress=setup.progress,
     )
+    if setup.share is not None:
+        setup.share.push(built.key, setup.paths)
+    return built
 
 
 def kernel_with(line: Line, point: Point, kconfig: Kconfig, setup: Setup) -> Kernel | BuildFailure:
     """The kernel of ``point`` with another kconfig than the line's own, which the point's tree resolved."""
-    from lab.kernel.build import kernel_key
-    from lab.kernel.store import find
     from lab.tree.checkout import checked_out
 
-    known = find(kernel_key(point.tree, kconfig, line.toolchain, line.compat), setup.paths)
+    known = stored_kernel(line, point, kconfig, setup)
     if known is not None:
         return known
     with checked_out(line.tree, point, paths=setup.paths) as source:

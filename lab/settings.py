@@ -17,7 +17,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ``sandbox`` says whether builds of a stranger's series are shut in: where that can be had, always, or never.
     ``kernel_org_keyring`` is the path of a keyring for gpgv(1): the hashes of kernel.org's releases must be signed by
     a key in it. ``history`` is the URL of a shared history (``postgresql://user@host/lab``); empty: a file of this
-    user's.
+    user's. ``share`` is the place of the store's shared side: a folder, ``sftp://…`` or ``s3://…`` (lab.share.where).
     """
 
     bases: dict[str, str] = {}
@@ -27,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sandbox: Literal["auto", "require", "off"] = "auto"
     history: str = ""
     kernel_org_keyring: str = ""
+    share: str = ""
 
 
 def load_settings(path: Path) -> Settings:

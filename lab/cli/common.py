@@ -39,6 +39,7 @@ class Wishes:
     kconfig: str | None = None
     machine: str | None = None
     on: str | None = None
+    share: str | None = None
 
 
 ON = click.option("--on", metavar="NAME", help="Do it on this host of 'lab hosts'; what comes of it is here after.")
@@ -54,10 +55,16 @@ TREE_HERE = click.option(
     help="The kernel tree to judge; default: this folder. Its HEAD is what counts.",
 )
 CC = click.option("--cc", metavar="COMPILER", help="The compiler, such as gcc-11.")
+SHARE = click.option(
+    "--share",
+    metavar="URL",
+    help="Fetch kernels from there, and put new ones there: a folder, sftp:// or s3://; none: neither.",
+)
 BUILD = (
     click.option("--kconfig", metavar="NAME", help="Another kconfig of kconfigs/, or a file, than the case's own."),
     CC,
     click.option("--jobs", "-j", type=click.IntRange(1, 4096), help="Compile jobs; default: one a core."),
+    SHARE,
 )
 BOOT = (
     click.option("--machine", metavar="NAME", help="Another machine of qemu/, or a TOML file, than the case's own."),
@@ -122,6 +129,7 @@ def working(wishes: Wishes, *, quiet: bool) -> Iterator[Setup]:
     from lab.paths import user_paths
     from lab.report.live import shown
     from lab.settings import load_settings
+    from lab.share.where import share_of
 
     paths = user_paths()
     settings = load_settings(paths.config_file)
@@ -135,7 +143,15 @@ def working(wishes: Wishes, *, quiet: bool) -> Iterator[Setup]:
             jobs=wishes.jobs or settings.jobs or None,
             accel=wishes.accel or settings.accel,
             timeout=wishes.timeout,
+            share=share_of(wishes.share, settings, tell),
         )
+
+
+def tell(text: str) -> None:
+    """Something to know, a line on standard error."""
+    from lab.report.plain import one_line
+
+    click.echo(f"lab: {one_line(text)}", err=True)
 
 
 def emit(document: object) -> None:

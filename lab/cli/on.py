@@ -62,7 +62,11 @@ class Shown(Follower):
 
 def wish_of(wishes: Wishes, *, live: bool = False) -> Wish:
     """What was said of how it is to be done; the user's configuration here does not count there."""
-    return Wish(wishes.cc or "", wishes.jobs or 0, wishes.accel or "", wishes.timeout, live)
+    from lab.share.where import NONE, chosen
+
+    where = chosen(wishes.share, "", {})
+    share = wishes.share and (where.name if where else NONE)
+    return Wish(wishes.cc or "", wishes.jobs or 0, wishes.accel or "", wishes.timeout, live, share or "")
 
 
 def host_of(wishes: Wishes) -> Host:

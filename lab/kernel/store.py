@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,3 +115,19 @@ def sweep(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > STALE_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def incoming(paths: Paths) -> Iterator[Path]:
+    """A folder on the cache's disk for what is on its way in; it is gone afterwards."""
+    place = paths.cache / "incoming"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        sweep(place)
+        folder = Path(tempfile.mkdtemp(prefix=".new-", dir=place))
+    except OSError as error:
+        raise InfrastructureError(f"{place}: {error.strerror or error}") from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +15,7 @@ from lab.files import write_atomic
 from lab.guest.follow import LOG_BYTES
 from lab.guest.types import Boot
 from lab.kernel.build import kernel_key
-from lab.kernel.store import KERNEL, Built, find, keep, sweep
+from lab.kernel.store import KERNEL, Built, find, incoming, keep
 from lab.kernel.types import BuildFailure, Kconfig, Kernel
 from lab.line import Line, Probe, point_at
 from lab.paths import Paths
@@ -87,22 +83,6 @@ def bring_kernel(talk: Talk, line: Line, point: Point, sent: wire.KernelWire, pa
     if not isinstance(known, Kernel):
         raise InfrastructureError(f"{sent.key}: the store does not hold what was just put into it")
     return replace(known, from_store=sent.from_store, seconds=sent.seconds)
-
-
-@contextmanager
-def incoming(paths: Paths) -> Iterator[Path]:
-    """A folder on the cache's disk for what is on its way in; it is gone afterwards."""
-    place = paths.cache / "incoming"
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        sweep(place)
-        folder = Path(tempfile.mkdtemp(prefix=".new-", dir=place))
-    except OSError as error:
-        raise InfrastructureError(f"{place}: {error.strerror or error}") from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def failure_here(sent: wire.FailureWire, paths: Paths) -> BuildFailure:

@@ -117,6 +117,7 @@ def setup_of(request: wire.Request, notes: Notes) -> Setup:
     from lab.paths import user_paths
     from lab.remote.sources import find_source
     from lab.settings import load_settings
+    from lab.share.where import share_of
 
     paths = user_paths()
     settings = load_settings(paths.config_file)
@@ -132,6 +133,7 @@ def setup_of(request: wire.Request, notes: Notes) -> Setup:
         accel=request.accel or settings.accel,
         timeout=request.timeout,
         base=wire.unwired(request.base, repo),
+        share=share_of(request.share or None, settings, lambda text: notes.add(Progress("share", text[:500]))),
     )
 
 

@@ -41,6 +41,7 @@ class Wish:
     accel: str = ""
     timeout: float = 60.0
     live: bool = False
+    share: str = ""
 
 
 def request_for(case: Case, base: Base, kind: wire.Kind, wish: Wish, **more: Any) -> wire.Request:
@@ -57,6 +58,7 @@ def request_for(case: Case, base: Base, kind: wire.Kind, wish: Wish, **more: Any
         accel=wish.accel,
         timeout=wish.timeout,
         live=wish.live,
+        share=wish.share,
         **more,
     )
 

@@ -145,8 +145,11 @@ def answer(message: Any, wire: Wire, paths: Paths, run: Run | None) -> Run | Non
             wire.say(Source(repo is not None, str(place)))
         case Examine():
             from lab.doctor import examine
+            from lab.settings import load_settings
+            from lab.share.where import chosen
 
-            wire.say(Examined(tuple(examine(paths))))
+            share = chosen(None, load_settings(paths.config_file).share)
+            wire.say(Examined(tuple(examine(paths, share=share))))
         case Ask():
             return asked(message, wire, paths)
         case Get():

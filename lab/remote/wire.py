@@ -53,8 +53,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What is to be done. Its hash names the job: the same request finds the job that it began.
 
     ``files`` are those of the case by their place in its folder; ``points`` those to build and boot; ``append`` more
-    words for the kernel's command line; ``live`` asks for the console as it comes. What is not wished for here is
-    decided there.
+    words for the kernel's command line; ``live`` asks for the console as it comes; ``share`` is where the
+    store's shared side is. What is not wished for here is decided there.
     """
 
     kind: Kind
@@ -70,6 +70,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     accel: str = ""
     timeout: float = 60.0
     bisecting: Bisecting = Bisecting()
+    share: str = ""
     format: int = FORMAT
 
 

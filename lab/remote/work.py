@@ -11,6 +11,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -96,6 +97,7 @@ def prepared(data: bytes) -> tuple[Line, Setup]:
     """The line of a request on this worker, made once."""
     from lab.progress import silent
     from lab.settings import load_settings
+    from lab.share.where import share_of
 
     request = wire.request.decode(data)
     paths = user_paths()
@@ -108,6 +110,7 @@ def prepared(data: bytes) -> tuple[Line, Setup]:
         jobs=request.jobs or settings.jobs or None,
         accel=request.accel or settings.accel,
         timeout=request.timeout,
+        share=share_of(request.share or None, settings, lambda text: print(f"lab: {text}", file=sys.stderr)),
     )
     folder = paths.cache / "jobs" / "cluster"
     folder.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from lab.paths import Paths
 from lab.report.matrix import COLOURS, counts, duration
 from lab.report.plain import harmless
 from lab.report.terminal import out
+from lab.share.gc import Kept
 
 Document = dict[str, Any]
 EXCERPT_LINES = 24
@@ -149,6 +150,29 @@ def show_gc(plan: Plan, gone: Sequence[Item], needed: Needed, budget: int, *, dr
         console.print(Text(f"Open: {harmless(', '.join(needed.signatures))}"))
     if plan.over:
         console.print(f"{plan.over >> 20} MiB more than {budget >> 20} MiB stay: they are needed, or in use.")
+
+
+def share_gc_document(
+    share: str, kept: Sequence[Kept], gone: Sequence[Kept], budget: int, *, dry_run: bool
+) -> Document:
+    """``lab gc --share --json``."""
+    return {
+        "share": share,
+        "budget": budget,
+        "dry_run": dry_run,
+        "removed": [{"name": one.name, "bytes": one.size} for one in gone],
+        "removed_bytes": sum(one.size for one in gone),
+        "kept_bytes": sum(one.size for one in kept) - sum(one.size for one in gone),
+    }
+
+
+def show_share_gc(kept: Sequence[Kept], gone: Sequence[Kept], budget: int, *, dry_run: bool) -> None:
+    """``lab gc --share``."""
+    there, removed = sum(one.size for one in kept), sum(one.size for one in gone)
+    would = "would go" if dry_run else "gone"
+    out().print(f"{len(kept)} there, {there >> 20} MiB; {len(gone)} {would}, {removed >> 20} MiB.")
+    if there - removed > budget:
+        out().print(f"{(there - removed - budget) >> 20} MiB too much stay: they may be on their way in.")
 
 
 def megabytes(items: Sequence[Item]) -> str:

@@ -23,6 +23,7 @@ STEPS = {
     "host": "on",
     "push": "pushing",
     "fetch": "fetching",
+    "share": "asking",
     "pages": "writing pages",
 }
 

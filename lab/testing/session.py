@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import math
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,6 +159,7 @@ class Session:
             from lab.paths import user_paths
             from lab.progress import silent
             from lab.settings import load_settings
+            from lab.share.where import share_of
 
             paths = user_paths()
             settings = load_settings(paths.config_file)
@@ -169,6 +171,7 @@ class Session:
                 jobs=settings.jobs or None,
                 accel=self.options.accel or settings.accel,
                 timeout=self.options.timeout,
+                share=share_of(None, settings, lambda text: print(f"lab: {text}", file=sys.stderr)),
             )
         return self.kept
 
