@@ -102,6 +102,9 @@ def as_lab_error(error: Exception) -> LabError:
     match error:
         case LabError():
             return error
+        case click.exceptions.NoArgsIsHelpError() if error.ctx and isinstance(error.ctx.command, click.Group):
+            context, names = error.ctx.command_path, error.ctx.command.list_commands(error.ctx)
+            return UserError(f"{context} what? {', '.join(names)}", hint=f"{context} --help")
         case click.UsageError():
             context = error.ctx.command_path if error.ctx else "lab"
             return UserError(error.format_message(), hint=f"{context} --help")

@@ -323,21 +323,29 @@ def live_target(target: Target, setup: Setup, seconds: float) -> Iterator[Live]:
     from lab.guest.accel import choose
     from lab.guest.initramfs import build
     from lab.guest.live import agent_files, living
+    from lab.guest.run import boot
 
     if target.machine.arch != DEFAULT:
         raise UserError(f"machine {target.machine.name}: only guests of {DEFAULT} can be worked in so far")
     accel = choose(setup.accel, paths=setup.paths, image=target.image, initramfs=build(setup.paths))
-    with living(
-        target.image,
-        target.machine,
-        initramfs=build(setup.paths, extra=agent_files(setup.paths)),
-        accel=accel.name,
-        paths=setup.paths,
-        append=target.append,
-        deadline=setup.timeout,
-        seconds=seconds,
-        vmlinux=target.vmlinux,
-    ) as live:
+    initramfs = build(setup.paths, extra=agent_files(setup.paths))
+
+    def run(live: Live) -> Boot:
+        return boot(
+            target.image,
+            target.machine,
+            initramfs=initramfs,
+            accel=accel.name,
+            paths=setup.paths,
+            append=target.append,
+            deadline=setup.timeout,
+            on_console=live.take,
+            vmlinux=target.vmlinux,
+            meanwhile=live.running,
+            tether=live.tether,
+        )
+
+    with living(run, deadline=setup.timeout, seconds=seconds) as live:
         yield live
 
 

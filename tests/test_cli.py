@@ -24,6 +24,8 @@ def lab(*arguments, cwd=None, env=None, stdin=b""):
     ("arguments", "message"),
     [
         (["frob"], "No such command 'frob'"),
+        ([], "lab what? doctor, repro, build,"),
+        (["matrix"], "lab matrix what? plan, run, watch (lab matrix --help)"),
         (["repro"], "Missing argument 'CASE'"),
         (["repro", "no-such-case"], "no case 'no-such-case'; known cases:"),
         (["repro", "early-policy", "--at", "x"], "'x' is not a point"),

@@ -38,7 +38,7 @@ def gc(*, budget: int, dry_run: bool, share: str | None, as_json: bool) -> int:
     if share is not None:
         return of_share(share, budget, dry_run=dry_run, as_json=as_json)
     from lab.gc import choose, make_room, survey
-    from lab.history.needed import needed
+    from lab.history.needed import needed, with_first
     from lab.history.store import opened
     from lab.paths import user_paths
     from lab.report.history import gc_document, show_gc
@@ -47,6 +47,7 @@ def gc(*, budget: int, dry_run: bool, share: str | None, as_json: bool) -> int:
     paths = user_paths()
     with opened(paths, load_settings(paths.config_file)) as history:
         found = needed(history.matrices())
+        found = with_first(found, history.first_sights(found.signatures))
     plan = choose(survey(paths), budget, found, time.time())
     gone = plan.remove if dry_run else make_room(plan)
     if as_json:

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING
 from lab.errors import InfrastructureError
 from lab.guest.channel import SHARED_BYTES, Channel, ChannelLost
 from lab.guest.programs import make_program
-from lab.guest.run import Tether, boot
+from lab.guest.run import Tether
 from lab.paths import Paths
 
 if TYPE_CHECKING:
-    from lab.guest.machine import Machine
     from lab.guest.types import Boot
 
 SOURCE = Path(__file__).with_name("agent.c")
@@ -44,8 +43,8 @@ def agent_files(paths: Paths) -> dict[str, Path | bytes]:
 class Live:
     """A guest that runs in a thread of its own: guards its line, and what became of it."""
 
-    def __init__(self, run: Callable[[Tether], Boot], seconds: float) -> None:
-        """``run`` boots it; ``seconds`` is how long it may be worked in."""
+    def __init__(self, run: Callable[[Live], Boot], seconds: float) -> None:
+        """``run`` boots it, see :func:`living`; ``seconds`` is how long it may be worked in."""
         self.result: Boot | None = None
         self.failure: BaseException | None = None
         self.console = bytearray()
@@ -58,10 +57,10 @@ class Live:
         self.tether = Tether(self.theirs.fileno(), self.stop_read, seconds, self.share, SHARED_BYTES)
         self.thread = threading.Thread(target=self.work, args=(run,), name="lab-guest", daemon=True)
 
-    def work(self, run: Callable[[Tether], Boot]) -> None:
+    def work(self, run: Callable[[Live], Boot]) -> None:
         """Run the guest to its end. QEMU dies with the thread that started it, whatever happens to this one."""
         try:
-            self.result = run(self.tether)
+            self.result = run(self)
         except BaseException as failure:
             self.failure = failure
         finally:
@@ -108,40 +107,14 @@ class Live:
 
 
 @contextlib.contextmanager
-def living(
-    image: Path,
-    machine: Machine,
-    *,
-    initramfs: Path,
-    accel: str,
-    paths: Paths,
-    append: str = "",
-    deadline: float = 60.0,
-    seconds: float = 600.0,
-    vmlinux: Path | None = None,
-) -> Iterator[Live]:
-    """A guest of ``image`` whose agent answers; it is gone when this is left.
+def living(run: Callable[[Live], Boot], *, deadline: float, seconds: float) -> Iterator[Live]:
+    """A guest whose agent answers; it is gone when this is left.
 
-    ``initramfs`` has :func:`agent_files` in it. ``deadline`` is for the way to user space, as in
-    :func:`lab.guest.run.boot`; ``seconds`` bounds what comes after it. Entered whether or not the agent came up: then
-    its channel says so, and :meth:`Live.end` what the boot came to.
+    ``run`` boots it, with :func:`agent_files` in its initramfs, and hands :func:`lab.guest.run.boot` the guest's own
+    ``tether``, ``take`` for its console and ``running`` for meanwhile. ``deadline`` is for the way to user space, as
+    there; ``seconds`` bounds what comes after it. Entered whether or not the agent came up: then its channel says so,
+    and :meth:`Live.end` what the boot came to.
     """
-
-    def run(tether: Tether) -> Boot:
-        return boot(
-            image,
-            machine,
-            initramfs=initramfs,
-            accel=accel,
-            paths=paths,
-            append=append,
-            deadline=deadline,
-            on_console=live.take,
-            vmlinux=vmlinux,
-            meanwhile=live.running,
-            tether=tether,
-        )
-
     live = Live(run, seconds)
     try:
         from lab.guest.follow import HOST_DELAY_MOST

@@ -52,6 +52,13 @@ def needed(matrices: Sequence[Runs]) -> Needed:
     return Needed(frozenset(kernels - {""}), frozenset(consoles - {""}), tuple(sorted(signatures)))
 
 
+def with_first(found: Needed, first: Sequence[Result]) -> Needed:
+    """And what the ``first`` sights of its signatures need, from before the runs that it was made of."""
+    consoles = {attempt.console for one in first for attempt in one.attempts}
+    kernels = {one.kernel for one in first}
+    return Needed(found.kernels | (kernels - {""}), found.consoles | (consoles - {""}), found.signatures)
+
+
 def open_in(history: Sequence[tuple[Run, Result]]) -> set[str]:
     """The bugs that are open in a cell, whose results are given newest first."""
     run, last = history[0]

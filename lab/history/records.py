@@ -27,7 +27,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One square of the matrix: a point of a case with a kconfig, on a machine, from a toolchain.
 
     ``point`` is its index on the case's line and ``label`` how the matrix named it (``base``, ``end``, ``fix``, ``7``).
-    ``expected`` is what the case says of it. ``patch_folder`` of the case is not kept: a case is named by ``case``.
+    ``expected`` is what the case says of it, ``arch`` the machine's architecture (empty in a history of before it was
+    kept).
     """
 
     case: str
@@ -41,6 +42,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     base: str = ""
     expected: Word = "good"
     required: bool = False
+    arch: str = ""
 
     @property
     def key(self) -> str:

@@ -247,6 +247,21 @@ class History:
                 runs.append((run, self.results(run.id)))
         return [tuple(runs) for runs in found.values()]
 
+    def first_sights(self, signatures: Sequence[str]) -> tuple[Result, ...]:
+        """The results that showed these signatures first, in each cell, however long ago."""
+        column = FINDINGS.c
+        first = (
+            select(column.cell, func.min(column.run).label("run"))
+            .where(column.signature.in_(signatures), column.is_primary.is_(True))
+            .group_by(column.signature, column.cell)
+            .subquery()
+        )
+        query = select(RESULTS.c.document).join(
+            first, (RESULTS.c.run == first.c.run) & (RESULTS.c.cell == first.c.cell)
+        )
+        with reading(self.engine) as connection:
+            return tuple(decode(text, Result) for text in dict.fromkeys(connection.execute(query).scalars()))
+
     def sightings(self, signature: str, limit: int = 1000) -> tuple[Sighting, ...]:
         """Where a signature was seen, newest first."""
         query = (

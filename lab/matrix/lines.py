@@ -65,7 +65,7 @@ def make_ready(matrix: Matrix, setup: Setup, *, prepare: Prepare | None = None) 
         if point is None:
             left[(f"{spot.case} {spot.label}", "it has no such point")] += 1
             continue
-        cell = cell_of(matrix, spot, line, point)
+        cell = cell_of(matrix, spot, line, point, machines[spot.machine])
         if any(matches(one, spot, cell.base, cell.toolchain) for one in matrix.exclude):
             continue
         if cell.key in keys:
@@ -186,7 +186,7 @@ def point_of(line: Line, label: str) -> Point | None:
     return None if missing or index > line.fix_end else line.tree.points[index]
 
 
-def cell_of(matrix: Matrix, spot: Spot, line: Line, point: Point) -> Cell:
+def cell_of(matrix: Matrix, spot: Spot, line: Line, point: Point, machine: Machine) -> Cell:
     """``spot`` as the history keeps it."""
     compiler = line.toolchain.cc
     base = line.tree.base.name
@@ -205,4 +205,5 @@ def cell_of(matrix: Matrix, spot: Spot, line: Line, point: Point) -> Cell:
         base=base,
         expected=expected(matrix, spot, said),
         required=any(matches(one, spot, base, compiler) for one in matrix.required),
+        arch=machine.arch,
     )

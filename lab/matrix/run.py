@@ -255,6 +255,8 @@ class LineRunner:
         if kconfig is None:
             return None
         found = find(kernel_key(point.tree, kconfig, line.toolchain, line.compat), self.setup.paths)
+        if isinstance(found, Kernel):
+            in_use(found)
         return None if found is None else made_of(found, stored=True)
 
     def build(self, kernel: str, seconds: float) -> Made:
@@ -268,6 +270,7 @@ class LineRunner:
         kernel = made.kernel
         assert isinstance(kernel, Kernel)  # noqa: S101 - only such are handed out
         line, _ = self.at(job.kernel)
+        in_use(kernel)
         target = Target(kernel.image, job.machine, line.case.append, kernel.vmlinux)
         started = time.time()
         if not self.proven:  # which accelerator works is tried once, and not by all at once
@@ -279,6 +282,12 @@ class LineRunner:
         console = keep_console(boot.console.read_bytes(), self.setup.paths)
         expect = line.case.expect if job.cell.expected == "bad" else ANY
         return attempt_of(boot, job.machine, number, started, console, expect=expect)
+
+
+def in_use(kernel: Kernel) -> None:
+    """Note that it is used now, for ``lab gc``: file systems note a file's reading once a day, or never."""
+    with contextlib.suppress(OSError):
+        os.utime(kernel.folder)
 
 
 def made_of(built: Kernel | BuildFailure, *, stored: bool = False) -> Made:

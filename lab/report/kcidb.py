@@ -29,7 +29,6 @@ ORIGIN = re.compile(r"[a-z0-9_]{1,64}")
 EXCERPT_LINES = 60
 EXCERPT_LIMIT = 16384
 """Characters of a log excerpt by the schema."""
-ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 PatchFinder = Callable[["Cell"], "Sequence[Path] | None"]
 """The patch files up to a cell's point, in order; ``None`` where they are not to be had."""
@@ -134,7 +133,7 @@ def add(made: Document, result: Result) -> None:
         "comment": text(result.release),
         "start_time": moment(result.started),
         "duration": round(result.build_seconds, 3) if result.build_seconds else None,
-        "architecture": architecture(cell),
+        "architecture": text(cell.arch),
         "compiler": text(cell.toolchain),
         "config_name": text(cell.kconfig),
         "status": "FAIL" if failed else "PASS",
@@ -237,12 +236,6 @@ def status(attempt: Attempt) -> str:
     if attempt.infrastructure:
         return "MISS"
     return {"good": "PASS", "bad": "FAIL"}.get(attempt.verdict, "ERROR")
-
-
-def architecture(cell: Cell) -> str:
-    """The architecture by the toolchain's prefix, such as ``aarch64-linux-gnu-gcc``; x86_64 without one."""
-    prefix = cell.toolchain.strip().partition("-")[0]
-    return ARCHITECTURES.get(prefix, "x86_64" if "linux-gnu" not in cell.toolchain else "")
 
 
 def moment(seconds: float) -> str:

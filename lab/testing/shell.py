@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
@@ -31,6 +30,7 @@ T = TypeVar("T")
 COMMAND_SECONDS = 60.0
 PROGRAM_SECONDS = 300.0
 SAID_CHARACTERS = 4000
+INPUT = "/tmp/.lab-input"  # noqa: S108 - the guest's, which nobody else is in
 SLOW = 4
 """A busy host makes a guest this many times slower before the lab gives it up."""
 
@@ -87,7 +87,7 @@ class Guest:
             raise ValueError("run() needs a program")
         channel, asked, stdin = self._live.channel, " ".join(argv), ""
         if input:
-            stdin = f"/tmp/.lab-input-{secrets.token_hex(4)}"  # noqa: S108 - the guest's, which nobody else is in
+            stdin = INPUT  # one file for all: /tmp is the guest's memory
             self._ask(asked, channel.push, input, stdin)
         ran = self._ask(asked, channel.run, argv, deadline=deadline, limit=limit, stdin=stdin, most=SLOW)
         if check and not ran.ok:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from lab.errors import InfrastructureError, UserError
 from lab.history import schema
 from lab.history.database import FILE, connect, database_url
+from lab.history.needed import Needed, with_first
 from lab.history.store import History, opened
 from lab.settings import Settings
 from tests.history.made import BUG, attempt, cell, result, run
@@ -82,6 +83,20 @@ def test_a_finding_that_comes_twice_in_a_boot_is_one_boot_and_the_one_to_blame_i
     any_history.record_result(result(run(1).id, cell(), "bad", attempts=attempts))
     (known,) = any_history.signatures()
     assert (known.signature, known.times) == (BUG.signature, 2)
+
+
+def test_the_first_sight_of_a_finding_is_found_however_long_ago(any_history):
+    for number, word in ((1, "good"), (2, "bad"), (3, "bad")):
+        any_history.begin_run(run(number), [cell(), cell("fix")])
+        findings = [BUG] if word == "bad" else []
+        for of in (cell(), cell("fix")):
+            attempts = [attempt(1, word, findings=findings, console=f"console {number}")]
+            any_history.record_result(result(run(number).id, of, word, attempts=attempts, kernel=f"k{number}"))
+    found = any_history.first_sights([BUG.signature, "another"])
+    assert sorted((one.run, one.cell.label) for one in found) == [(run(2).id, "end"), (run(2).id, "fix")]
+    held = with_first(Needed(frozenset({"k3"}), frozenset(), (BUG.signature,)), found)
+    assert (held.kernels, held.consoles) == ({"k2", "k3"}, {"console 2"})
+    assert any_history.first_sights([]) == ()
 
 
 def test_the_run_before_is_the_last_one_of_the_matrix_that_ended(any_history):

@@ -106,6 +106,7 @@ def cell(point: tuple[int, str, str], kconfig: str, machine: str, case: str = "e
         machine=machine,
         toolchain="gcc 12.2",
         base="debian-6.1",
+        arch="arm64" if machine.startswith("arm64-") else "x86_64",
         expected="bad" if label == "end" else "good",
         required=label == "fix" and machine == "two-nodes",
     )

@@ -146,6 +146,15 @@ def test_kcidb_is_valid_and_holds_together(week):
     assert any(test["log_url"] == f"https://example.org/b/consoles/{digest}.txt" for test in made["tests"])
 
 
+def test_the_architecture_is_the_machines_whatever_the_compiler_is_called(week):
+    night = week.nights[0]
+    one = night.results[0]
+    cells = [replace(one.cell, arch=arch, label=arch, toolchain="clang") for arch in ("arm64", "x86_64")]
+    night = replace(night, results=tuple(replace(one, cell=cell) for cell in cells))
+    made = kcidb(night, lambda _: None, lambda _: None)
+    assert [build["architecture"] for build in made["builds"]] == ["arm64", "x86_64"]
+
+
 def test_the_patches_of_a_point_are_those_up_to_it(week):
     made = kcidb(week.nights[0], week.consoles.get, case_patches(data_folder("patches")))
     by = {one["misc"]["lab"]["label"]: one for one in made["checkouts"]}
