@@ -120,6 +120,7 @@ def base_for(case: Case, setup: Setup) -> Base:
         configured=setup.settings.bases,
         progress=setup.progress,
         keyring=setup.settings.kernel_org_keyring,
+        dsc_keyrings=setup.settings.dsc_keyrings,
     )
 
 

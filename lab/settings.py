@@ -16,8 +16,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ``cc`` is the compiler (``gcc-11``), ``accel`` one of ``auto``, ``kvm``, ``tcg``; ``jobs`` 0 means one a core.
     ``sandbox`` says whether builds of a stranger's series are shut in: where that can be had, always, or never.
     ``kernel_org_keyring`` is the path of a keyring for gpgv(1): the hashes of kernel.org's releases must be signed by
-    a key in it. ``history`` is the URL of a shared history (``postgresql://user@host/lab``); empty: a file of this
-    user's. ``share`` is the place of the store's shared side: a folder, ``sftp://…`` or ``s3://…`` (lab.share.where).
+    a key in it. ``dsc_keyrings`` are keyrings that every ``.dsc`` of Debian or Ubuntu must be signed by a key of; none:
+    those of the installed keyring packages are asked. ``history`` is the URL of a shared history
+    (``postgresql://user@host/lab``); empty: a file of this user's. ``share`` is the place of the store's shared side: a
+    folder, ``sftp://…`` or ``s3://…`` (lab.share.where).
     """
 
     bases: dict[str, str] = {}
@@ -28,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     history: str = ""
     kernel_org_keyring: str = ""
     share: str = ""
+    dsc_keyrings: list[str] = []
 
 
 def load_settings(path: Path) -> Settings:

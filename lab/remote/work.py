@@ -130,8 +130,13 @@ def base_here(base: wire.BaseWire, setup: Setup) -> Base:
         return wire.unwired(base, repo)
     hint = f"lab hosts setup, then --on or --cluster ssh: push it; or install its package on {os.uname().nodename}"
     try:
-        keyring = setup.settings.kernel_org_keyring
-        own = resolve_base(base.name, paths=setup.paths, configured=setup.settings.bases, keyring=keyring)
+        own = resolve_base(
+            base.name,
+            paths=setup.paths,
+            configured=setup.settings.bases,
+            keyring=setup.settings.kernel_org_keyring,
+            dsc_keyrings=setup.settings.dsc_keyrings,
+        )
     except LabError as error:
         raise InfrastructureError(f"the source of base {base.name} is not here: {error.message}", hint=hint) from None
     if own.commit != base.commit:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from lab.errors import UserError
+from lab.tree.patch import unsafe_link
 
 AUTHOR = "Kernel boot lab <lab@localhost>"
 DATE = "1136073600 +0000"
@@ -74,14 +75,14 @@ def quoted(path: bytes) -> bytes:
 
 
 def tar_entries(
-    file: IO[bytes], name: str, on_comment: Callable[[str], None] = lambda comment: None
+    file: IO[bytes], name: str, on_comment: Callable[[str], None] = lambda comment: None, top: str = ""
 ) -> Iterator[Entry]:
-    """The entries of a tarball (plain, gzip, bzip2 or xz), without its one top folder.
+    """The entries of a tarball (plain, gzip, bzip2 or xz), without its one top folder, ``top`` if that is given.
 
     ``on_comment`` gets the archive's comment, in which git-archive(1) leaves the commit id. ``name`` stands in
-    messages. Raises :class:`UserError` for a damaged archive, unsafe paths, and more than one top folder.
+    messages. Raises :class:`UserError` for a damaged archive, unsafe paths and links, and more than one top folder.
     """
-    top, total = "", 0
+    total = 0
     try:
         with tarfile.open(fileobj=decompressed(file), mode="r|", errors="strict", encoding="utf-8") as tar:
             for count, member in enumerate(tar):
@@ -120,6 +121,9 @@ def tar_entry(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, name: st
         return None
     where = safe(path, name)
     if member.issym():
+        why = unsafe_link(path, member.linkname)
+        if why:
+            raise UserError(f"{name}: {path!r}: {why}")
         return Entry(where, b"120000", member.linkname.encode())
     if member.islnk():
         target = member.linkname.removeprefix("./").partition("/")[2]

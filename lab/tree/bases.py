@@ -8,7 +8,7 @@ thing carries :attr:`Base.stand_in`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ from lab.errors import InfrastructureError, LabError, UserError
 from lab.files import locked
 from lab.manifest import load
 from lab.process import ToolMissing, run
+from lab.tree.dsc import is_dsc
 from lab.tree.git import environment, git, has_commit, kernel_version, printable, text, tree_id, version_series
+from lab.tree.imports import kept_as
 from lab.tree.releases import ANY, Release, import_name, import_release, release
 from lab.tree.repos import (
     LOCK_SECONDS,
@@ -68,14 +70,16 @@ def resolve_base(
     table: Mapping[str, Entry] | None = None,
     sources: Path = SOURCES,
     keyring: str = "",
+    dsc_keyrings: Sequence[str] = (),
 ) -> Base:
     """The base ``name``: one of ``bases.toml``, ``debian-X.Y`` where ``linux-source-X.Y`` is installed, a release of
-    kernel.org by its tag (``v6.12.3``), or any git revision of ``tree``.
+    kernel.org by its tag (``v6.12.3``), a source package or tarball that was imported before
+    (``linux_6.1.176-1.dsc``), or any git revision of ``tree``.
 
-    ``tree`` is a git repository (also bare, or a worktree), an unpacked source folder or a tarball of the user's;
-    it is only read. ``configured`` maps names of bases to such a place or to a git URL. ``table`` and
-    ``sources``, the folder of Debian's source tarballs, are parameters for tests. ``keyring`` is
-    :attr:`lab.settings.Settings.kernel_org_keyring`.
+    ``tree`` is a git repository (also bare, or a worktree), an unpacked source folder, a tarball or a ``.dsc`` of the
+    user's; it is only read. ``configured`` maps names of bases to such a place, to a git URL or that of a ``.dsc``.
+    ``table`` and ``sources``, the folder of Debian's source tarballs, are parameters for tests. ``keyring`` is
+    :attr:`lab.settings.Settings.kernel_org_keyring`, ``dsc_keyrings`` what the settings call so.
     Raises :class:`UserError` for a name that means nothing here and a tree that can't serve as that base,
     :class:`InfrastructureError` for what could not be fetched.
     """
@@ -83,19 +87,34 @@ def resolve_base(
         raise UserError(f"base {printable(name[:80])!r}: not the name of a base or of a git revision")
     entry = find_entry(name, load_table() if table is None else table)
     place = str(tree) if tree is not None else (configured or {}).get(name, "")
+    if place and is_dsc(place):
+        from lab.tree.dsc_import import import_dsc, place_of
+
+        found = import_dsc(place_of(place, dsc_keyrings), paths, progress)
+        return judged(name, entry, found.source, paths.bases / f"{found.stem}.git", found.record.commit, paths=paths)
     if place and tree is None and is_url(place):
         return from_url(name, entry, place, paths)
     if place:
         return from_place(name, entry, Path(place).expanduser(), paths, progress)
     if entry is None:
-        one = release(name)
-        if one is not None:
-            return from_release(one, paths, keyring, progress)
-        known = ", ".join([*sorted(load_table() if table is None else table), ANY])
-        raise UserError(f"no base {name!r}; known are {known}", hint="name a git tree that has it with --tree PATH")
+        return from_name(name, paths, keyring, progress, load_table() if table is None else table)
     if entry.package:
         return from_package(name, entry, paths, progress, sources)
     return from_kernel_org(name, entry, paths, progress)
+
+
+def from_name(name: str, paths: Paths, keyring: str, progress: Progress | None, table: Mapping[str, Entry]) -> Base:
+    """The base that is in no table and at no place of the user's: a release, or what was imported before."""
+    one = release(name)
+    if one is not None:
+        return from_release(one, paths, keyring, progress)
+    here = kept_as(name, paths)
+    if here is not None:
+        return Base(name, here.record.version, here.source, paths.bases / f"{here.stem}.git", here.record.commit)
+    if is_dsc(name):
+        raise UserError(f"base {name}: no such source package was imported", hint="lab bases add URL-OR-FILE")
+    known = ", ".join([*sorted(table), ANY])
+    raise UserError(f"no base {name!r}; known are {known}", hint="name a git tree that has it with --tree PATH")
 
 
 def find_entry(name: str, table: Mapping[str, Entry]) -> Entry | None:

@@ -160,7 +160,7 @@ def unsafe_link(name: str, target: str) -> str:
     ``..`` may only lead upwards from the link's own folder, and not out of the tree: anywhere else it could follow
     another link out.
     """
-    parts = target.split("/")
+    parts = [part for part in target.split("/") if part != "."]
     up = 0
     while up < len(parts) and parts[up] == "..":
         up += 1

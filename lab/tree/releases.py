@@ -110,7 +110,7 @@ def published_hash(one: Release, target: Path, keyring: str) -> tuple[str, str]:
     finally:
         target.unlink(missing_ok=True)
     if keyring:
-        sums = verified_text(data, one.sums, Path(keyring))
+        sums = verified_text(data, one.sums, [Path(keyring)], "kernel_org_keyring")
         checked = f"checked by {SUMS}, whose signature is good by {Path(keyring).name}"
     else:
         sums = clear_text(data, one.sums)

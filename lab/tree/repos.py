@@ -34,13 +34,14 @@ LOCK_SECONDS = IMPORT_SECONDS + FETCH_SECONDS
 
 class Imported(msgspec.Struct, frozen=True):
     """What an imported repository holds. ``comment`` is the archive's, ``origin`` says where it came from,
-    ``checked`` what it was checked by where that is not the same everywhere."""
+    ``checked`` what it was checked by where that is not the same everywhere, ``url`` where the user had it from."""
 
     commit: str
     version: str
     origin: str
     comment: str = ""
     checked: str = ""
+    url: str = ""
 
 
 def slug(*parts: str) -> str:
@@ -73,10 +74,13 @@ def import_once(
     *,
     version: str = "",
     checked: str = "",
+    url: str = "",
+    then: Callable[[Path, str], str] = lambda repo, commit: commit,
 ) -> Imported:
     """The import ``name``, made from ``entries`` when it is not there yet, by one process at a time.
 
-    The commit's id depends on the entries and ``origin`` alone. ``comment`` is asked after the entries were read.
+    The commit's id depends on the entries, ``origin`` and ``then`` alone, which may make another commit of the first
+    one. ``comment`` is asked after the entries were read.
     With ``version``, :class:`InfrastructureError` for a kernel of another; nothing of it is kept.
     """
     known = known_import(paths, name)
@@ -99,8 +103,9 @@ def import_once(
             deadline=IMPORT_SECONDS,
             guard=True,
         )
-        commit = text(git(repo, "rev-parse", "--verify", BRANCH))
-        record = Imported(commit, kernel_version(repo, commit), origin, comment(), checked)
+        commit = then(repo, text(git(repo, "rev-parse", "--verify", BRANCH)))
+        git(repo, "update-ref", BRANCH, commit)
+        record = Imported(commit, kernel_version(repo, commit), origin, comment(), checked, url)
         if version and record.version != version:
             raise InfrastructureError(f"{origin}: this is Linux {printable(record.version)}, not {version}")
         write_atomic(repo / RECORD, msgspec.json.encode(record))

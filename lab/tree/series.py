@@ -180,12 +180,13 @@ def apply_one(patch: Patch, parent: str, repo: Path, index: Path) -> tuple[Mail,
     tree = text(git(repo, "write-tree", index=index, deadline=300))
     if tree == parent:
         raise UserError(f"{patch.path}: changes nothing: what it does is there already")
-    check_result(patch, parent, tree, repo)
+    check_result(patch.path, parent, tree, repo)
     return mail, tree
 
 
-def check_result(patch: Patch, old: str, new: str, repo: Path) -> None:
-    """Look at what git made of the patch: every name and mode that is new, and where new symbolic links lead."""
+def check_result(where: Path | str, old: str, new: str, repo: Path) -> None:
+    """Look at what git made of a patch: every name and mode that is new, and where new symbolic links lead. ``where``
+    stands in messages."""
     raw = git(repo, "diff-tree", "-r", "--raw", "-z", "--no-renames", old, new).stdout.decode("utf-8", "replace")
     fields = raw.split("\0")
     for meta, name in zip(fields[0::2], fields[1::2], strict=False):
@@ -200,7 +201,7 @@ def check_result(patch: Patch, old: str, new: str, repo: Path) -> None:
         elif not why and mode not in FILES:
             why = f"mode {mode} is neither a file nor a symbolic link"
         if why:
-            raise UserError(f"{patch.path}: refused: {printable(name)}: {why}")
+            raise UserError(f"{where}: refused: {printable(name)}: {why}")
 
 
 def commit_tree(mail: Mail, tree: str, parent: str, repo: Path) -> str:

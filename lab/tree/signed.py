@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import InfrastructureError, UserError
@@ -12,6 +13,11 @@ BEGIN = "-----BEGIN PGP SIGNED MESSAGE-----"
 SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
 END = "-----END PGP SIGNATURE-----"
 SECONDS = 60.0
+STATUS = "[GNUPG:] "
+
+
+class UnknownKey(InfrastructureError):
+    """A signature by a key that is in none of the keyrings: of it nothing can be said."""
 
 
 def clear_text(data: bytes, name: str) -> str:
@@ -30,20 +36,27 @@ def clear_text(data: bytes, name: str) -> str:
     return "".join(line.removeprefix("- ") + "\n" for line in lines[head + 1 : end])
 
 
-def verified_text(data: bytes, name: str, keyring: Path) -> str:
-    """The signed text of ``data`` as gpgv gives it out, which a key of ``keyring`` has signed.
+def verified_text(data: bytes, name: str, keyrings: Sequence[Path], setting: str) -> str:
+    """The signed text of ``data`` as gpgv gives it out, which a key of one of ``keyrings`` has signed.
 
-    The keyring is a file that gpgv(1) reads: binary or a keybox, not armored. Raises :class:`UserError` where it is
-    not there, :class:`ToolMissing` without gpgv and :class:`InfrastructureError` for any signature but a good one.
+    A keyring is a file that gpgv(1) reads: binary or a keybox, not armored; ``setting`` of the configuration names it.
+    Raises :class:`UserError` where one is not there, :class:`ToolMissing` without gpgv, :class:`UnknownKey` where a
+    key is in none of them, and :class:`InfrastructureError` for any other signature but a good one.
     """
     clear_text(data, name)  # gpgv alone would pass over what is before or behind the message
-    keyring = keyring.expanduser().absolute()
-    if not keyring.is_file():
-        raise UserError(f"{keyring}: no such keyring", hint="kernel_org_keyring of the configuration names it")
-    argv = ["gpgv", "--keyring", str(keyring), "--output", "-", "-"]
+    files = [keyring.expanduser().absolute() for keyring in keyrings]
+    for keyring in files:
+        if not keyring.is_file():
+            raise UserError(f"{keyring}: no such keyring", hint=f"{setting} of the configuration names it")
+    argv = ["gpgv", *(word for keyring in files for word in ("--keyring", str(keyring)))]
+    argv += ["--status-fd", "2", "--output", "-", "-"]
     done = run(argv, deadline=SECONDS, env=environment(), input=data, hint="apt-get install gpgv")
     if not done.ok or done.cut:
-        said = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        said = [line for line in lines if not line.startswith(STATUS)]
         why = printable(said[-1].removeprefix("gpgv: "))[:200] if said else f"gpgv's status {done.returncode}"
-        raise InfrastructureError(f"{name}: its signature is not good: {why} (keyring {keyring})")
+        status = {line.removeprefix(STATUS).partition(" ")[0] for line in lines if line.startswith(STATUS)}
+        error = UnknownKey if "NO_PUBKEY" in status and "BADSIG" not in status else InfrastructureError
+        where = ", ".join(map(str, files))
+        raise error(f"{name}: its signature is not good: {why} (keyring {where})")
     return done.stdout.decode("utf-8", "replace")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from lab.errors import LabError
 from lab.tree.bases import SOURCES, Entry, installed_version, is_url, load_table
+from lab.tree.dsc import PREFIX, SETTING, is_dsc
 from lab.tree.git import printable
-from lab.tree.releases import ANY, CANDIDATES, RELEASES, SUMS, import_name, release
+from lab.tree.imports import kept
+from lab.tree.releases import ANY, CANDIDATES, RELEASES, SUMS
 from lab.tree.repos import find_git_dir, known_import, slug
 
 if TYPE_CHECKING:
@@ -39,21 +41,24 @@ def stock(paths: Paths, configured: Mapping[str, str], sources: Path = SOURCES) 
         version = archive.name.removeprefix("linux-source-").removesuffix(".tar.xz")
         table.setdefault(f"debian-{version}", Entry(version=version, package=f"linux-source-{version}"))
     rows = [of_table(name, entry, paths, configured.get(name, ""), sources) for name, entry in sorted(table.items())]
-    rows += [of_place(name, "", place, "what is at that place") for name, place in sorted(configured.items())
+    rows += [of_place(name, "", place, "what is at that place", paths) for name, place in sorted(configured.items())
              if name not in table]  # fmt: skip
-    return rows + releases(paths, {*table, *configured})
+    return rows + others(paths, {*table, *configured})
 
 
-def releases(paths: Paths, others: set[str]) -> list[Stock]:
-    """The releases of kernel.org that were imported, and a line for all those that could be."""
+def others(paths: Paths, listed: set[str]) -> list[Stock]:
+    """What was imported and has a name of its own that is not ``listed`` yet, and lines for all that could be."""
     rows = []
-    for repo in sorted(paths.bases.glob("v*_kernel.org.git")):
-        one, record = release(repo.stem.partition("_")[0]), known_import(paths, repo.stem)
-        if one is not None and record is not None and repo.stem == import_name(one) and one.name not in others:
-            where = f"{printable(record.origin)} in {repo}"
-            rows.append(Stock(one.name, record.version, "imported", True, where, printable(record.checked)))
+    for one in kept(paths):
+        if one.name not in listed:
+            where = f"{printable(one.record.origin)} in {paths.bases / one.stem}.git"
+            check = printable(one.record.checked) or "the hash it is named by"
+            rows.append(Stock(one.name, one.record.version, "imported", True, where, check))
     check = f"the SHA-256 in {SUMS}, its signature with kernel_org_keyring; -rc: TLS alone"
-    return [*rows, Stock(ANY, "", "to fetch", False, f"{RELEASES}, {CANDIDATES}", check)]
+    rows.append(Stock(ANY, "", "to fetch", False, f"{RELEASES}, {CANDIDATES}", check))
+    check = f"its signature with {SETTING} or an installed keyring, or its SHA-256"
+    return [*rows, Stock("SOURCE_VERSION.dsc", "", "to fetch", False, "Debian's and Ubuntu's archives", check,
+                         "lab bases add URL-OR-FILE")]  # fmt: skip
 
 
 def proof(entry: Entry) -> str:
@@ -69,7 +74,7 @@ def of_table(name: str, entry: Entry, paths: Paths, place: str, sources: Path) -
     """A base of the table, in the order in which it would be looked for."""
     check = proof(entry)
     if place:
-        return of_place(name, entry.version, place, check)
+        return of_place(name, entry.version, place, check, paths)
     known = [(repo, known_import(paths, repo.stem)) for repo in sorted(paths.bases.glob(f"{slug(name)}_*.git"))]
     here = [(repo, record) for repo, record in known if record is not None]
     version = installed_version(entry.package) if entry.package else ""
@@ -85,8 +90,12 @@ def of_table(name: str, entry: Entry, paths: Paths, place: str, sources: Path) -
     return Stock(name, entry.version, "missing", False, "", check, package or tree)
 
 
-def of_place(name: str, version: str, place: str, check: str) -> Stock:
+def of_place(name: str, version: str, place: str, check: str, paths: Paths) -> Stock:
     """A base that the user's configuration names a place for."""
+    if is_dsc(place) and "://" in place:
+        here = [one for one in kept(paths, f"{PREFIX}*") if one.record.url == place.partition("#")[0]]
+        state: State = "imported" if here else "to fetch"
+        return Stock(name, here[0].record.version if here else version, state, bool(here), printable(place), check)
     if is_url(place):
         return Stock(name, version, "to fetch", False, printable(place), check)
     path = Path(place).expanduser()

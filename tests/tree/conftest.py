@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.paths import Paths
+from tests.tree.site import Sign, Site, serving, signing
 
 MEMPOLICY = "".join(f"line {n}\n" for n in range(1, 41))
 
@@ -103,3 +104,17 @@ def tarball(tmp_path: Path) -> Kernel:
         return path
 
     return make
+
+
+@pytest.fixture
+def server() -> Iterator[Site]:
+    """A server of files on the loopback."""
+    with serving() as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def sign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sign, Path]]:
+    """A function that clear-signs with a key of its own, and the keyring that has this key; made once."""
+    with signing(tmp_path_factory.mktemp("key")) as made:
+        yield made

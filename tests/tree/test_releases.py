@@ -1,11 +1,6 @@
 """Releases of kernel.org by their name: where they are, and what they are checked by before they are unpacked."""
 
 import hashlib
-import http.server
-import shutil
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,57 +12,27 @@ from lab.tree.network import Session
 from lab.tree.releases import find_hash, release
 from lab.tree.signed import clear_text
 from lab.tree.stock import stock
+from tests.tree.site import Sign, Site
 
 SIGNATURE = "-----BEGIN PGP SIGNATURE-----\n\nAA==\n-----END PGP SIGNATURE-----\n"
 SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{}" + SIGNATURE
 FILE = "linux-6.5.3.tar.xz"
 
 
-class Site(dict[str, bytes]):
-    """What kernel.org has, by path; ``asked`` is what was asked for, ``redirects`` where a path leads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[str] = []
-        self.redirects: dict[str, str] = {}
-
-    def publish(self, archive: Path, name: str = FILE, digest: str = "") -> None:
-        """Put a tarball there, and its line into the signed list."""
-        data = archive.read_bytes()
-        self[f"/pub/v6.x/{name}"] = data
-        line = f"{digest or hashlib.sha256(data).hexdigest()}  {name}\n"
-        self["/pub/v6.x/sha256sums.asc"] = SIGNED.format(f"{'0' * 64}  linux-6.5.30.tar.xz\n{line}").encode()
+def publish(site: Site, archive: Path, name: str = FILE, digest: str = "") -> None:
+    """Put a tarball there, and its line into the signed list."""
+    data = archive.read_bytes()
+    site[f"/pub/v6.x/{name}"] = data
+    line = f"{digest or hashlib.sha256(data).hexdigest()}  {name}\n"
+    site["/pub/v6.x/sha256sums.asc"] = SIGNED.format(f"{'0' * 64}  linux-6.5.30.tar.xz\n{line}").encode()
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(server: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A kernel.org on the loopback."""
-    what = Site()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            what.asked.append(self.path)
-            leads = what.redirects.get(self.path, "")
-            body = what.get(self.path)
-            self.send_response(302 if leads else 404 if body is None else 200)
-            if leads:
-                self.send_header("Location", leads)
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.end_headers()
-            self.wfile.write(body or b"")
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        url = f"http://127.0.0.1:{httpd.server_port}"
-        monkeypatch.setattr(releases, "RELEASES", f"{url}/pub")
-        monkeypatch.setattr(releases, "CANDIDATES", f"{url}/t")
-        yield what
-        httpd.shutdown()
-        thread.join()
+    monkeypatch.setattr(releases, "RELEASES", f"{server.url}/pub")
+    monkeypatch.setattr(releases, "CANDIDATES", f"{server.url}/t")
+    return server
 
 
 @pytest.mark.parametrize(
@@ -95,7 +60,7 @@ def test_other_names_are_no_release(name: str) -> None:
 
 
 def test_a_release_is_checked_by_the_published_hash_and_used_again(site: Site, tarball, paths) -> None:
-    site.publish(tarball("6.5.3"))
+    publish(site, tarball("6.5.3"))
     base = resolve_base("v6.5.3", paths=paths)
     digest = hashlib.sha256(site[f"/pub/v6.x/{FILE}"]).hexdigest()
     assert (base.version, base.stand_in) == ("6.5.3", "")
@@ -113,21 +78,21 @@ def test_a_release_is_checked_by_the_published_hash_and_used_again(site: Site, t
 
 
 def test_a_tarball_with_another_hash_is_not_unpacked(site: Site, tarball, paths) -> None:
-    site.publish(tarball("6.5.3"), digest="1" * 64)
+    publish(site, tarball("6.5.3"), digest="1" * 64)
     with pytest.raises(InfrastructureError, match=r"base v6\.5\.3: .*SHA-256 is .*, not 1{64}.*--tree PATH"):
         resolve_base("v6.5.3", paths=paths)
     assert not list(paths.bases.glob("*.git"))
 
 
 def test_another_kernel_inside_is_refused_and_not_kept(site: Site, tarball, paths) -> None:
-    site.publish(tarball("6.4.9"))
+    publish(site, tarball("6.4.9"))
     with pytest.raises(InfrastructureError, match=r"this is Linux 6\.4\.9, not 6\.5\.3"):
         resolve_base("v6.5.3", paths=paths)
     assert not list(paths.bases.glob("*.git"))
 
 
 def test_a_release_that_is_not_listed_is_not_fetched(site: Site, tarball, paths) -> None:
-    site.publish(tarball("6.5.3"))
+    publish(site, tarball("6.5.3"))
     with pytest.raises(InfrastructureError, match=r"sha256sums\.asc: has no linux-6\.5\.4\.tar\.xz \(is there such"):
         resolve_base("v6.5.4", paths=paths)
     assert site.asked == ["/pub/v6.x/sha256sums.asc"]
@@ -179,7 +144,7 @@ def test_a_line_that_is_not_clear_is_no_hash(line: str, why: str) -> None:
 
 
 def test_a_list_without_end_is_given_up(site: Site, tarball, paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.publish(tarball("6.5.3"))
+    publish(site, tarball("6.5.3"))
     monkeypatch.setattr(releases, "SUMS_LIMIT", 100)
     with pytest.raises(InfrastructureError, match="larger than 0 MiB"):
         resolve_base("v6.5.3", paths=paths)
@@ -200,31 +165,8 @@ def test_a_redirect_does_not_leave_tls() -> None:
             session.get_adapter("http://example.org/a")
 
 
-Sign = Callable[[str], bytes]
-
-
-@pytest.fixture
-def sign(tmp_path: Path) -> Iterator[tuple[Sign, Path]]:
-    """A function that clear-signs with a key of its own, and the keyring that has this key."""
-    if not shutil.which("gpg") or not shutil.which("gpgv"):
-        pytest.skip("no gpg and gpgv here")
-    home = tmp_path / "gnupg"
-    home.mkdir(mode=0o700)
-
-    def gpg(*args: str, data: bytes = b"") -> bytes:
-        argv = ["gpg", "--homedir", str(home), "--batch", "--passphrase", "", *args]
-        return subprocess.run(argv, input=data, capture_output=True, check=True, timeout=60).stdout
-
-    try:
-        gpg("--quick-generate-key", "Test <test@example.org>", "ed25519", "sign", "never")
-        (tmp_path / "kernel.gpg").write_bytes(gpg("--export"))
-        yield lambda text: gpg("--clearsign", data=text.encode()), tmp_path / "kernel.gpg"
-    finally:
-        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, timeout=60)
-
-
 def test_with_a_keyring_the_signature_must_be_good(site: Site, tarball, paths, sign: tuple[Sign, Path]) -> None:
-    site.publish(tarball("6.5.3"))
+    publish(site, tarball("6.5.3"))
     signed, keyring = sign
     line = f"{hashlib.sha256(site[f'/pub/v6.x/{FILE}']).hexdigest()}  {FILE}\n"
     with pytest.raises(InfrastructureError, match="its signature is not good"):
@@ -243,6 +185,6 @@ def test_with_a_keyring_the_signature_must_be_good(site: Site, tarball, paths, s
 
 
 def test_a_keyring_that_is_not_there_is_told(site: Site, tarball, paths, tmp_path: Path) -> None:
-    site.publish(tarball("6.5.3"))
+    publish(site, tarball("6.5.3"))
     with pytest.raises(UserError, match=r"none\.gpg: no such keyring \(kernel_org_keyring"):
         resolve_base("v6.5.3", paths=paths, keyring=str(tmp_path / "none.gpg"))

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from lab.errors import LabError, UserError
 from lab.tree.bases import installed_version, is_url, load_table, resolve_base
+from lab.tree.dsc import is_dsc
 from lab.tree.git import git, has_commit, text, version_series
 from lab.tree.importing.choose import Chosen
+from lab.tree.imports import kept
 from lab.tree.patch import side_name
 from lab.tree.repos import find_git_dir, known_import, slug
 
@@ -113,7 +115,7 @@ def at_hand(
         return [Candidate("HEAD", base.repo, base.commit, base.version, tree)]
     found = []
     for name, place in configured.items():
-        if not is_url(place):
+        if not is_url(place) and not is_dsc(place):
             try:
                 base = resolve_base(name, paths=paths, configured=configured, progress=progress)
             except LabError:
@@ -126,6 +128,9 @@ def at_hand(
         if here or (entry.package and could_have(entry.version, sent) and installed_version(entry.package)):
             base = resolve_base(name, paths=paths, progress=progress)
             found.append(Candidate(name, base.repo, base.commit, base.version))
+    names = {one.name for one in found}
+    found += [Candidate(one.name, paths.bases / f"{one.stem}.git", one.record.commit, one.record.version)
+              for one in kept(paths) if one.name not in names]  # fmt: skip
     return found
 
 
