@@ -4,6 +4,11 @@
 file, on one core, decimal megabytes. `ms_per_report`: a console with one report in it, mean of many. `peak_mb`:
 resident memory at the end of a stream (`--stream-gb`, 10 by default), measured in a process of its own.
 `header_ms`: from the header's last byte to knowing that the console is of a dead kernel.
+
+With `--guests N` a kernel that dies (`--kernel`; default: early-policy's end) is booted so often, and of each run the
+times of its console are taken where the lab reads it: `live_ms`, from the read that brought the header of the first
+fatal finding to the end of the QEMU process, is what the guest needs to print its report and die
+(`live_report_ms`, to the read of the last byte) and what comes after that. Medians.
 """
 
 from __future__ import annotations
@@ -39,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the bench can be told."""
     parser.add_argument("--clean", type=Path, default=CLEAN, help="A clean console to repeat.")
     parser.add_argument("--stream-gb", type=float, default=10.0, help="Length of the stream for the memory.")
+    parser.add_argument("--guests", type=int, default=0, help="Boots of a kernel that dies.")
+    parser.add_argument("--kernel", type=Path, help="Its image; default: early-policy's end, built if need be.")
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -55,7 +62,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "header_ms": header(),
         "stream_gb": arguments.stream_gb,
         "stream_lines": lines,
-    }
+    } | (live(arguments.kernel, arguments.guests) if arguments.guests > 0 else {})
 
 
 def speed(clean: bytes) -> float:
@@ -101,6 +108,23 @@ def header(count: int = 50) -> float:
             raise UserError("the header was not recognised")
         times.append(time.perf_counter() - began)
     return statistics.median(times[1:]) * 1000
+
+
+def live(kernel: Path | None, count: int) -> dict[str, float]:
+    """Milliseconds from the header on a real guest's console to the guest's end, medians of ``count`` boots."""
+    lab = str(Path(sys.executable).with_name("lab"))
+    if kernel is None:
+        built = subprocess.run([lab, "build", "early-policy", "--json"], stdout=subprocess.PIPE, check=True)
+        kernel = Path(json.loads(built.stdout)["kernel"]["image"])
+    argv = [lab, "boot", "--kernel", str(kernel), "--machine", "two-nodes", "--accel", "tcg", "--json"]
+    reports, ends = [], []
+    for _ in range(count):
+        boot = json.loads(subprocess.run(argv, stdout=subprocess.PIPE, check=False).stdout)
+        if boot.get("fatal_seconds") is None or boot.get("ended_seconds") is None:
+            raise UserError(f"{kernel}: no fatal finding came of it, but {boot.get('outcome')}")
+        reports.append((boot["last_byte_seconds"] - boot["fatal_seconds"]) * 1000)
+        ends.append((boot["ended_seconds"] - boot["fatal_seconds"]) * 1000)
+    return {"live_ms": statistics.median(ends), "live_report_ms": statistics.median(reports), "guests": count}
 
 
 def memory(clean: bytes, gigabytes: float) -> tuple[float, int]:

@@ -63,6 +63,7 @@ class Seen:
     registers: str = ""
     trace: bytes = b""
     memory: str = ""
+    ended: float | None = None
 
 
 def follow(
@@ -131,6 +132,7 @@ class Run:
         self.shutdown = ""
         self.broken = False
         self.exited = False
+        self.ended: float | None = None
 
     def now(self) -> float:
         """Seconds since QEMU was started."""
@@ -204,6 +206,7 @@ class Run:
             registers=registers,
             trace=bytes(self.trace),
             memory=memory,
+            ended=self.ended,
         )
 
     async def connect(self) -> None:
@@ -318,6 +321,7 @@ class Run:
         asyncio.get_running_loop().remove_reader(pidfd)
         self.exited = True
         self.guest.process.wait()
+        self.ended = self.now()
 
     def on_stop(self) -> None:
         """Its user is done with the guest."""

@@ -249,6 +249,9 @@ def conclude(ask: Ask, seen: Seen, folder: Path) -> Boot:
         seconds=round(seen.seconds, 4),
         first_byte_seconds=seen.first_byte,
         marker_seconds=seen.marker,
+        fatal_seconds=seen.sight.fatal,
+        last_byte_seconds=seen.sight.last_byte,
+        ended_seconds=seen.ended,
         notes=tuple(notes),
         programs=programs_in(folder / "console.log", ask.programs) if ask.programs else (),
     )

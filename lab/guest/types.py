@@ -26,7 +26,9 @@ class Boot:
     """One run of one kernel on one machine.
 
     ``console`` is the log as it came from the serial line, ``folder`` holds it and ``boot.json``; ``argv`` is the
-    QEMU command without a shell; ``seconds`` from exec to the end. ``detail`` says in a sentence what ended it.
+    QEMU command without a shell; ``seconds`` from exec to the end. ``fatal_seconds`` is when the header of the first
+    fatal finding was read, ``last_byte_seconds`` when the console's last byte was, ``ended_seconds`` when QEMU was
+    gone, all from exec; ``None`` where there was none or it is not known. ``detail`` says in a sentence what ended it.
     ``nodes`` are the NUMA nodes that the machine has and that the guest must report. ``programs`` are the results of
     the test programs that were to be run in it, one each, also of those that never began.
     """
@@ -45,3 +47,6 @@ class Boot:
     marker_seconds: float | None = None
     notes: tuple[str, ...] = ()
     programs: tuple[Tap, ...] = ()
+    fatal_seconds: float | None = None
+    last_byte_seconds: float | None = None
+    ended_seconds: float | None = None

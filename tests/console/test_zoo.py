@@ -30,7 +30,8 @@ def load_zoo() -> ModuleType:
 
 ZOO = load_zoo()
 TITLES = {
-    variant: {trigger.name: trigger.title for trigger in ZOO.triggers(variant)} for variant in (*ZOO.VARIANTS, "arm64")
+    variant: {trigger.name: trigger.title for trigger in ZOO.triggers(variant)}
+    for variant in (*ZOO.VARIANTS, *ZOO.ARCHES)
 }
 
 

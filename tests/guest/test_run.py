@@ -101,6 +101,10 @@ def test_the_command_that_is_kept_boots_without_the_lab(
 def test_a_kernel_that_panics_is_ended_quickly(kernel: Path, two_nodes: Machine, initramfs: Path, paths: Paths) -> None:
     result = boot(kernel, two_nodes, initramfs=initramfs, accel="tcg", paths=paths, append="rdinit=/none init=/none")
     assert result.outcome == "died"
+    assert result.fatal_seconds is not None
+    assert result.ended_seconds is not None
+    assert result.first_byte_seconds is not None
+    assert result.first_byte_seconds <= result.fatal_seconds <= result.ended_seconds
     assert result.report.first is not None
     assert "panic" in result.report.first.title.lower()
     assert result.report.marker is None

@@ -629,6 +629,8 @@ static noinline void zoo_opcode(void)
 {
 #ifdef CONFIG_ARM64
 	asm volatile(".inst 0");
+#elif !defined(CONFIG_X86)
+	asm volatile(".long 0");
 #else
 	asm volatile(".byte 0x0f, 0xff, 0xc0");
 #endif
