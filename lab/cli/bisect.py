@@ -94,7 +94,7 @@ def several(options: tuple[Any, ...]) -> Callable[[F], F]:
 @click.option(
     "--cluster",
     metavar="CLUSTER",
-    help="Have workers probe: local:N, ssh:NAME,NAME of 'lab hosts', or tcp://HOST:PORT of a Dask scheduler.",
+    help="Have workers probe: local:N, ssh:NAME,NAME of 'lab hosts', slurm:N, or tcp://HOST:PORT of a scheduler.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a bisect that was begun; without it the same is done.")
 @click.option("--fresh", is_flag=True, help="Forget what boots showed before; kernels stay in the store.")
@@ -187,15 +187,16 @@ def search_by(text: str, line: Line, setup: Setup, options: Options, *, wishes: 
 
     from lab.bisect.run import bisect as search_series
     from lab.cli.on import wish_of
-    from lab.remote.cluster import parse, probing
     from lab.remote.on import request_for
+    from lab.remote.probes import probing
+    from lab.remote.spec import parse
 
     spec = parse(text)
     request = request_for(line.case, line.tree.base, "bisect", wish_of(wishes))
     return search_series(
         line,
         setup,
-        replace(options, workers=spec.count or len(spec.hosts) or 2),
+        replace(options, workers=spec.wanted),
         command=(*command_of(line.case.name, wishes), "--cluster", text),
         watcher=watch,
         elsewhere=lambda target: probing(spec, request, line, target, paths=setup.paths, progress=setup.progress),

@@ -162,30 +162,91 @@ def setup(name: str, *, dry_run: bool, as_json: bool) -> int:
 
 @hosts.command(context_settings=HELP)
 @click.argument("address", metavar="tcp://HOST:PORT")
-@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="So many probes at once.")
+@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="So many at once.")
+@click.option("--board", "boards", multiple=True, metavar="NAME", help="A board that hangs on this machine.")
 @output_options
-def worker(address: str, *, count: int, as_json: bool) -> int:
+def worker(address: str, *, count: int, boards: tuple[str, ...], as_json: bool) -> int:
     """Be a worker of the Dask scheduler at ADDRESS, for --cluster, until Ctrl-C.
 
-    The scheduler is told what this machine has: architecture, toolchain, cores, memory in GB, a KVM that was proven.
-    Anyone who reaches a scheduler without TLS can run code on its workers: keep it in a network of your own.
+    The scheduler is told what this machine has: compilers, architectures of guests, cores, memory in GB, a KVM that was
+    proven, boards. When the scheduler goes, its return is waited for. Anyone who reaches a scheduler without TLS can
+    run code on its workers: keep it in a network of your own. With --json it only says how Dask is called.
 
     \b
     python -m distributed.cli.dask_scheduler --host 10.0.0.1 --no-dashboard
     lab hosts worker tcp://10.0.0.1:8786
     """
-    import os
+    import re
 
     from lab.errors import UserError
     from lab.paths import user_paths
-    from lab.remote.cluster import parse
-    from lab.remote.worker import command, resources
+    from lab.remote.spec import parse
+    from lab.remote.worker import command, resources, stay
 
     if not parse(address).address:
         raise UserError(f"{address!r} is no scheduler's address", hint="tcp://HOST:PORT")
-    argv = command(address, resources(user_paths()), count)
+    for board in boards:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", board):
+            raise UserError(f"--board {board!r}: not a plain word")
+    paths = user_paths()
     if as_json:
-        emit({"argv": argv})
+        emit({"argv": command(address, resources(paths, boards), count)})
     else:
-        os.execv(argv[0], argv)  # noqa: S606 - an argument list of ours
+        stay(address, paths, count=count, boards=boards)
     return 0
+
+
+@hosts.command(context_settings=HELP)
+@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="So many workers on each.")
+@output_options
+def up(names: tuple[str, ...], *, count: int, as_json: bool) -> int:
+    """Start a cluster that stays: a scheduler on the first host, workers on each, for --cluster.
+
+    They know each other and this machine by certificates that are made for it. What dies is started again. The other
+    hosts and this machine have to reach the first one by the address by which it is reached from here.
+
+    \b
+    lab hosts up cellar attic
+    lab bisect early-policy --cluster tls://192.0.2.7:40123    the address that it tells
+    lab hosts down
+    """
+    from lab.paths import user_paths
+    from lab.remote.up import up as start
+    from lab.report.live import shown
+
+    with shown(quiet=as_json) as progress:
+        one = start(names, user_paths(), progress, count=count)
+    if as_json:
+        emit({"address": one.address, "hosts": one.hosts, "workers": count * len(one.hosts)})
+    else:
+        click.echo(f"{count * len(one.hosts)} worker(s) of the scheduler at {one.address}: --cluster {one.address}")
+    return 0
+
+
+@hosts.command(context_settings=HELP)
+@click.argument("names", nargs=-1, metavar="[NAME…]")
+@output_options
+def down(names: tuple[str, ...], *, as_json: bool) -> int:
+    """End the clusters that 'lab hosts up' started from here: those with these hosts, or all.
+
+    What is being built or booted there ends too. Exits 128 where a host could not be told; ask again when it is back.
+
+    \b
+    lab hosts down
+    lab hosts down cellar
+    """
+    from lab.errors import InfrastructureError
+    from lab.paths import user_paths
+    from lab.remote.up import down as stop
+    from lab.report.live import shown
+
+    with shown(quiet=as_json) as progress:
+        ended, problems = stop(names, user_paths(), progress)
+    if as_json:
+        emit({"ended": [one.address for one in ended], "problems": problems})
+    else:
+        for text in problems:
+            click.echo(f"lab: {text}", err=True)
+        click.echo(f"{', '.join(one.address for one in ended)}: {'not wholly ' if problems else ''}ended")
+    return InfrastructureError.exit_code if problems else 0

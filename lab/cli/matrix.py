@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lab.history.store import History
     from lab.line import Setup
     from lab.matrix.run import LineRunner, Planned
+    from lab.matrix.schedule import Hands, Runner
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -92,7 +93,7 @@ def planned(
         settings = msgspec.structs.replace(given.settings, bases={**given.settings.bases, **bases})
         setup = replace(given, settings=settings)
         ready = make_ready(wanted, setup)
-        runner = LineRunner(ready, setup)
+        runner = LineRunner(ready.kernels, replace(setup, timeout=wanted.budget.boot_seconds))
         with opened(setup.paths, settings) as history:
             yield plan(ready, history, runner, fresh=fresh), runner, history, setup
 
@@ -135,6 +136,11 @@ def plan(
     "--deadline", type=click.FloatRange(1, 7 * 86400), metavar="SECONDS", help="Instead of the file's own budget."
 )
 @click.option(
+    "--cluster",
+    metavar="CLUSTER",
+    help="Have workers build and boot: local:N, ssh:NAME,NAME of 'lab hosts', slurm:N, or tcp://HOST:PORT.",
+)
+@click.option(
     "--bisect-regressions", is_flag=True, help="Bisect each new failure that a series' patch can have brought."
 )
 @output_options
@@ -147,6 +153,7 @@ def run(
     accel: str | None,
     fresh: bool,
     deadline: float | None,
+    cluster: str | None,
     bisect_regressions: bool,
     as_json: bool,
 ) -> int:
@@ -163,6 +170,7 @@ def run(
     \b
     lab matrix run ci/nightly.toml
     lab matrix run ci/nightly.toml --deadline 3600 --bisect-regressions
+    lab matrix run ci/nightly.toml --cluster local:4
     """
     from lab.matrix.run import run as run_matrix
     from lab.report.matrix import night_document, show_night, told
@@ -170,7 +178,8 @@ def run(
     given = {"bases": bases, "tree": tree, "jobs": jobs, "accel": accel, "fresh": fresh}
     with planned(file, quiet=True, **given) as (found, runner, history, setup):  # type: ignore[arg-type]
         watcher = told(found, quiet=as_json)
-        done = run_matrix(found, history, runner, setup.paths, seconds=deadline, watcher=watcher)
+        with hands_of(cluster, found, runner, setup, Wishes(jobs=jobs, accel=accel)) as (who, hands):
+            done = run_matrix(found, history, who, setup.paths, seconds=deadline, watcher=watcher, hands=hands)
         night = history.night(done.id)
         if bisect_regressions:
             from lab.matrix.hunt import bisect_new
@@ -181,6 +190,23 @@ def run(
     else:
         show_night(night)
     return exit_code(night)
+
+
+@contextmanager
+def hands_of(
+    text: str | None, found: Planned, runner: LineRunner, setup: Setup, wishes: Wishes
+) -> Iterator[tuple[Runner, Hands | None]]:
+    """Who fills the cells: this machine, or the cluster that was named."""
+    if text is None:
+        yield runner, None
+        return
+    from lab.cli.on import wish_of
+    from lab.remote.cells import Elsewhere, many
+    from lab.remote.spec import parse
+
+    spec = parse(text)
+    with many(spec, found.ready, setup, wish_of(wishes)) as hands:
+        yield Elsewhere(runner, bool(spec.count)), hands
 
 
 def exit_code(night: object) -> int:

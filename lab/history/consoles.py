@@ -46,12 +46,27 @@ def read_console(hash_: str, paths: Paths) -> bytes:
         raise UserError(f"console {hash_[:16]} is not here", hint="'lab gc' may have removed it") from None
     except OSError as error:
         raise InfrastructureError(f"{path}: {error.strerror}") from None
+    data = unpacked(packed)
+    if data is None or hashlib.sha256(data).hexdigest() != hash_:
+        raise InfrastructureError(f"{path}: damaged: it is not what its name says")
+    return data
+
+
+def unpacked(packed: bytes) -> bytes | None:
+    """A console that was compressed; ``None`` where that is damaged, cut, or larger than any."""
     try:
         unpack = zlib.decompressobj()
         data = unpack.decompress(packed, LIMIT_BYTES)
-        whole = unpack.eof
     except zlib.error:
-        data, whole = b"", False
-    if not whole or hashlib.sha256(data).hexdigest() != hash_:
-        raise InfrastructureError(f"{path}: damaged: it is not what its name says")
-    return data
+        return None
+    return data if unpack.eof else None
+
+
+def keep_packed(hash_: str, packed: bytes, paths: Paths) -> bool:
+    """Keep a console that comes compressed from elsewhere; whether it is here now, and is what ``hash_`` says."""
+    if not HASH.fullmatch(hash_):
+        return False
+    if console_path(hash_, paths).exists():
+        return True
+    data = unpacked(packed)
+    return data is not None and keep_console(data, paths) == hash_

@@ -84,7 +84,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One boot of a cell's kernel on its machine, or one build where it came no further.
 
     ``topology`` are the sentences in which what the guest saw differs from the machine; empty where they agree.
-    ``console`` is the hash of the log, empty where there was no boot. ``build`` holds a failed build's error.
+    ``console`` is the hash of the log, empty where there was no boot. ``build`` holds a failed build's error. ``where``
+    names the worker of a cluster that made it; empty where that was the run's own host.
     """
 
     number: int
@@ -101,6 +102,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     console: str = ""
     build: str = ""
     infrastructure: bool = False
+    where: str = ""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -120,6 +120,12 @@ def ordered(jobs: Sequence[Job], costs: Costs, last: Mapping[str, CellWord]) -> 
     return tuple(found)
 
 
+def longest_first(jobs: Sequence[Job], costs: Costs) -> tuple[Job, ...]:
+    """``jobs`` as many workers are done with them soonest, where there is no deadline: the longest first, so that none
+    is left to be waited for at the end. What is alike stays in its order."""
+    return tuple(sorted(jobs, key=lambda job: -(costs.build(job) + costs.boot(job.cell))))
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What a plan is taken to cost: kernels to build, seconds of building, of booting (one after the other), and of the

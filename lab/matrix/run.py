@@ -29,8 +29,8 @@ from lab.line import Line, Setup, Target, boot_target, kernel_of
 from lab.matrix.judge import attempt_of, build_attempt
 from lab.matrix.lines import Ready
 from lab.matrix.manifest import Matrix
-from lab.matrix.plan import Costs, Job, learned, ordered
-from lab.matrix.schedule import Activity, Limits, Made, Runner, fill
+from lab.matrix.plan import Costs, Job, learned, longest_first, ordered
+from lab.matrix.schedule import Activity, Hands, Limits, Made, Runner, fill
 from lab.paths import Paths
 from lab.tree.types import Point
 from lab.verdict import ANY
@@ -111,8 +111,10 @@ def run(
     seconds: float | None = None,
     watcher: Watcher | None = None,
     clock: Callable[[], float] = time.monotonic,
+    hands: Hands | None = None,
 ) -> Run:
-    """Fill the cells; what the run came to. ``seconds`` is a deadline that goes before the matrix's own.
+    """Fill the cells, by ``hands`` or else here; what the run came to. ``seconds`` is a deadline that goes before the
+    matrix's own.
 
     Raises :class:`lab.errors.InfrastructureError` naming the process that runs the same matrix.
     """
@@ -139,15 +141,17 @@ def run(
                 show(activity)
                 watcher.doing(activity)
 
+            limits = limits_of(matrix, seconds)
             left = fill(
-                planned.jobs,
+                planned.jobs if hands is None or limits.seconds else longest_first(planned.jobs, planned.costs),
                 runner,
-                limits_of(matrix, seconds),
+                limits,
                 planned.costs,
                 run=begun.id,
                 record=record,
                 doing=doing,
                 clock=clock,
+                hands=hands,
             )
         state: RunState = "deadline" if left else "done"
         history.finish_run(begun.id, state, time.time())
@@ -193,7 +197,7 @@ def limits_of(matrix: Matrix, seconds: float | None = None) -> Limits:
 class Doing(msgspec.Struct, frozen=True):
     """What a run is at, for whoever watches it from elsewhere."""
 
-    building: str
+    building: tuple[str, ...]
     booting: tuple[str, ...]
 
 
@@ -234,9 +238,9 @@ def lock_of(paths: Paths, name: str) -> Path:
 class LineRunner:
     """The :class:`Runner` on real kernels: builds and boots by :mod:`lab.line`."""
 
-    def __init__(self, ready: Ready, setup: Setup) -> None:
-        self.kernels = ready.kernels
-        self.setup = replace(setup, timeout=ready.matrix.budget.boot_seconds)
+    def __init__(self, kernels: Mapping[str, tuple[Line, Point]], setup: Setup) -> None:
+        self.kernels = kernels
+        self.setup = setup
         self.proving = threading.Lock()
         self.proven = False
 

@@ -1,8 +1,10 @@
-"""Filling cells: one build at a time, which uses all cores, and beside it as many guests as cores and memory allow.
+"""Filling cells: kernels are built, and beside that guests are booted, by whoever has room for them.
 
-It knows nothing of kernels and QEMU: who builds and boots is a :class:`Runner`. What a cell came to is handed on at
-once, in the calling thread. Nothing new begins that would not end before the deadline, another boot of a red cell
-neither; what began is seen to its end.
+It knows nothing of kernels and QEMU: who builds and boots is a :class:`Runner`. Nor does it know where: work is handed
+to a :class:`concurrent.futures.Executor` of the :class:`Hands`, which are threads of this process (:class:`Here`: one
+build at a time, which uses all cores, and as many guests as cores and memory allow) or the workers of a cluster
+(:mod:`lab.remote.cells`). What a cell came to is handed on at once, in the calling thread. Nothing new begins that
+would not end before the deadline, another boot of a red cell neither; what began is seen to its end.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from lab.errors import InfrastructureError, LabError
-from lab.history.records import Attempt, Result
+from lab.history.records import Attempt, Cell, CellWord, Result
 from lab.matrix.judge import again, fault, word_of
 from lab.matrix.plan import Costs, Job
 
@@ -59,23 +62,87 @@ class Limits:
     boots: int = 1
 
 
+class Hands(Protocol):
+    """Who does the work. ``executor`` is given :func:`build_one` and :func:`fill_one` with their arguments."""
+
+    @property
+    def executor(self) -> Executor:
+        """Where work is handed in."""
+
+    def may_build(self, building: Collection[Job], job: Job, *, sparing: bool) -> bool:
+        """Whether the kernel of ``job`` may be begun beside those that are built now; if so, it is. ``sparing`` leaves
+        room for boots."""
+
+    def may_boot(self, running: Collection[Job], job: Job) -> bool:
+        """Whether ``job`` may be begun beside those that run now; if so, it is."""
+
+    def full(self, running: Collection[Job]) -> bool:
+        """Whether no job at all may be begun, whichever it is."""
+
+    def check(self) -> None:
+        """Called again and again; raises where nobody is left who could go on."""
+
+
+class Threads(Executor):
+    """A thread for each piece of work, which does not outlive the process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run ``fn`` in a thread of its own."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+
+        def body() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=body, name=f"matrix {fn.__name__}", daemon=True).start()
+        return future
+
+
+class Here:
+    """This machine as :class:`Hands`."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.executor = Threads()
+
+    def may_build(self, building: Collection[Job], job: Job, *, sparing: bool) -> bool:
+        """One at a time."""
+        return not building
+
+    def may_boot(self, running: Collection[Job], job: Job) -> bool:
+        """One that is alone always may: what it lacks is then told by name."""
+        used = sum(one.machine.memory for one in running)
+        return not running or (not self.full(running) and used + job.machine.memory <= self.limits.memory)
+
+    def full(self, running: Collection[Job]) -> bool:
+        """As many guests as cores."""
+        return len(running) >= max(self.limits.cores, 1)
+
+    def check(self) -> None:
+        """This machine is here."""
+
+
 @dataclass(frozen=True)
 class Activity:
     """What goes on right now, by name."""
 
-    building: str = ""
+    building: tuple[str, ...] = ()
     booting: tuple[str, ...] = ()
 
 
 @dataclass
 class Work:
-    """Where a run stands; touched by the calling thread alone."""
+    """Where a run stands; touched by the calling thread alone. ``pending`` are jobs by their cell's key, ``unbuilt``
+    the kernels that some of them wait for, each with the first of those."""
 
-    pending: list[Job]
+    pending: dict[str, Job]
+    unbuilt: dict[str, Job] = field(default_factory=dict)
     made: dict[str, Made] = field(default_factory=dict)
     running: dict[str, Job] = field(default_factory=dict)
-    building: str = ""
-    refused: set[str] = field(default_factory=set)
+    building: dict[str, Job] = field(default_factory=dict)
     unsure: list[Job] = field(default_factory=list)
 
 
@@ -92,100 +159,119 @@ def fill(
     record: Callable[[Result], None],
     doing: Callable[[Activity], None] = lambda _activity: None,
     clock: Callable[[], float] = time.monotonic,
+    hands: Hands | None = None,
 ) -> tuple[Job, ...]:
-    """Fill the cells of ``jobs`` in that order; those that the deadline left are returned.
+    """Fill the cells of ``jobs`` in that order, by ``hands`` or else here; those that the deadline left are returned.
 
     ``record`` is called with each result as it comes; of a red cell that the deadline kept from being booted again it
     is ``waiting``, with the attempts that there were. An exception that is no :class:`LabError` ends the run; what was
     recorded stays.
     """
-    work = Work(list(jobs))
+    work = Work({job.cell.key: job for job in jobs})
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     limit = clock() + limits.seconds if limits.seconds else float("inf")
-    for kernel in dict.fromkeys(job.kernel for job in jobs):
-        made = runner.stored(kernel)
+    by = Means(runner, Terms(run, limits, lambda: limit - clock()), costs, events, hands or Here(limits))
+    for job in jobs:
+        if job.kernel in work.made or job.kernel in work.unbuilt:
+            continue
+        made = runner.stored(job.kernel)
         if made is not None:
-            work.made[kernel] = made
+            work.made[job.kernel] = made
+        else:
+            work.unbuilt[job.kernel] = job
     while True:
-        begin(work, Means(runner, limits, costs, events, run, lambda: limit - clock()))
-        doing(Activity(work.building, tuple(sorted(work.running))))
+        begin(work, by)
+        doing(Activity(tuple(sorted(work.building)), tuple(sorted(work.running))))
         if not work.running and not work.building:
-            return (*work.unsure, *work.pending)
-        take(work, events, record)
+            return (*work.unsure, *work.pending.values())
+        take(work, by, record)
 
 
-def take(work: Work, events: queue.SimpleQueue[Event], record: Callable[[Result], None]) -> None:
+def take(work: Work, by: Means, record: Callable[[Result], None]) -> None:
     """Wait for something to come to an end, and note it."""
     while True:
         try:
-            name, came = events.get(timeout=TICK_SECONDS)  # with a timeout, so that Ctrl-C is seen at once
+            name, came = by.events.get(timeout=TICK_SECONDS)  # with a timeout, so that Ctrl-C is seen at once
             break
         except queue.Empty:
-            continue
+            by.hands.check()
+    by.hands.check()
     if isinstance(came, BaseException):
         raise came
-    if isinstance(came, Made):
-        work.building = ""
-        work.made[name] = came
-    elif isinstance(came, Result):
+    if isinstance(came, Result):
         job = work.running.pop(name)
         if came.word == "waiting":
             work.unsure.append(job)
         record(came)
-    else:  # the build did not end in time: its cells stay as they are
-        work.building = ""
-        work.refused.add(name)
+        return
+    del work.building[name]
+    if isinstance(came, Made):  # else it did not end in time: its cells stay as they are
+        work.made[name] = came
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On which terms cells are filled: for which ``run``, within which limits; ``left`` are the seconds to the
+    deadline."""
+
+    run: str
+    limits: Limits
+    left: Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Means:
-    """What does the work of ``run``, within which limits, and where it tells of what came; ``left`` are the seconds to
-    the deadline."""
+    """What does the work, on which terms, and where it tells of what came."""
 
     runner: Runner
-    limits: Limits
+    terms: Terms
     costs: Costs
     events: queue.SimpleQueue[Event]
-    run: str
-    left: Callable[[], float]
+    hands: Hands
 
 
 def begin(work: Work, by: Means) -> None:
     """Begin all that may begin now."""
-    costs, events, left = by.costs, by.events, by.left()
-    for job in tuple(work.pending):
-        if work.building and len(work.running) >= by.limits.cores:
-            return
-        if job.kernel not in work.made:
-            fits = job.kernel not in work.refused and costs.build(job) + costs.boot(job.cell) <= left
-            if fits and not work.building:
-                work.building = job.kernel
-                start(events, job.kernel, build_one, by.runner, job.kernel, left)
+    left = by.terms.left()
+    begin_builds(work, by, left, sparing=True)
+    begin_boots(work, by, left)
+    begin_builds(work, by, left, sparing=False)
+
+
+def begin_builds(work: Work, by: Means, left: float, *, sparing: bool) -> None:
+    """Begin the builds that may begin now."""
+    for kernel, job in tuple(work.unbuilt.items()):
+        fits = by.costs.build(job) + by.costs.boot(job.cell) <= left
+        if fits and by.hands.may_build(work.building.values(), job, sparing=sparing):
+            del work.unbuilt[kernel]
+            work.building[kernel] = job
+            start(by, kernel, build_one, by.runner, kernel, left)
+
+
+def begin_boots(work: Work, by: Means, left: float) -> None:
+    """Begin the cells that may begin now."""
+    begun = []
+    for key, job in work.pending.items():
+        if by.hands.full(work.running.values()):
+            break
+        if job.kernel not in work.made or by.costs.boot(job.cell) > left:
             continue
-        if costs.boot(job.cell) > left or not has_room(work, job, by.limits):
-            continue
-        work.pending.remove(job)
-        work.running[job.cell.key] = job
-        start(events, job.cell.key, fill_one, job, work.made[job.kernel], by)
+        if by.hands.may_boot(work.running.values(), job):
+            begun.append(key)
+            work.running[key] = job
+            start(by, key, fill_one, by.runner, job, work.made[job.kernel], by.terms)
+    for key in begun:
+        del work.pending[key]
 
 
-def has_room(work: Work, job: Job, limits: Limits) -> bool:
-    """Whether one more guest may run. One that is alone always may: what it lacks is then told by name."""
-    used = sum(one.machine.memory for one in work.running.values())
-    return not work.running or (len(work.running) < limits.cores and used + job.machine.memory <= limits.memory)
+def start(by: Means, name: str, call: Callable[..., object], *arguments: object) -> None:
+    """Hand in ``call``; what it returns or raises is put among the events."""
 
+    def told(future: Future[Any]) -> None:
+        error = future.exception()
+        by.events.put((name, future.result() if error is None else error))
 
-def start(events: queue.SimpleQueue[Event], name: str, call: Callable[..., object], *arguments: object) -> None:
-    """Run ``call`` in a thread that does not outlive the process; what it returns or raises is put into ``events``."""
-
-    def body() -> None:
-        try:
-            came = call(*arguments)
-        except BaseException as error:
-            came = error
-        events.put((name, came))
-
-    threading.Thread(target=body, name=f"matrix {name}", daemon=True).start()
+    by.hands.executor.submit(call, *arguments).add_done_callback(told)
 
 
 def build_one(runner: Runner, kernel: str, seconds: float) -> Made | None:
@@ -212,24 +298,22 @@ def build_one(runner: Runner, kernel: str, seconds: float) -> Made | None:
         return Made(attempt=attempt)
 
 
-def fill_one(job: Job, made: Made, by: Means) -> Result:
-    """Boot a cell as often as it takes to know what it is, or as the time allows."""
+def fill_one(runner: Runner, job: Job, made: Made, terms: Terms) -> Result:
+    """Boot a cell as often as it takes to know what it is, or as the time that is left allows."""
     started, cell = time.time(), job.cell
     attempts: list[Attempt] = []
     late = False
     if made.attempt is not None:
         attempts.append(made.attempt)
     else:
-        while again(attempts, cell.expected, boots=by.limits.boots, retries=by.limits.retries):
-            late = bool(attempts) and attempts[-1].seconds > by.left()
+        while again(attempts, cell.expected, boots=terms.limits.boots, retries=terms.limits.retries):
+            late = bool(attempts) and attempts[-1].seconds > terms.left()
             if late:
                 break
-            attempts.append(boot_one(by.runner, job, made, len(attempts) + 1))
-    word, reason = word_of(attempts)
-    if late and word not in (cell.expected, "infrastructure"):
-        word, reason = "waiting", f"{reason}; the deadline came before it was booted again"
+            attempts.append(boot_one(runner, job, made, len(attempts) + 1))
+    word, reason = summed(attempts, cell, late=late)
     return Result(
-        run=by.run,
+        run=terms.run,
         cell=cell,
         word=word,
         reason=reason,
@@ -241,6 +325,14 @@ def fill_one(job: Job, made: Made, by: Means) -> Result:
         started=started,
         ended=time.time(),
     )
+
+
+def summed(attempts: Sequence[Attempt], cell: Cell, *, late: bool) -> tuple[CellWord, str]:
+    """What a cell came to; ``late`` where the deadline kept it from being booted again."""
+    word, reason = word_of(attempts)
+    if late and word not in (cell.expected, "infrastructure"):
+        return "waiting", f"{reason}; the deadline came before it was booted again"
+    return word, reason
 
 
 def boot_one(runner: Runner, job: Job, made: Made, number: int) -> Attempt:

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def hosts_as_workers(hosts: Sequence[Host], base: Base, progress: Progress) -> Iterator[tuple[LocalCluster, Any]]:
-    """A scheduler with a worker on each host, and its security; the source of ``base`` is there."""
+def hosts_as_workers(
+    hosts: Sequence[Host], bases: Sequence[Base], progress: Progress
+) -> Iterator[tuple[LocalCluster, Any]]:
+    """A scheduler with a worker on each host, and its security; the sources of ``bases`` are there."""
     import distributed
     from distributed.security import Security
 
@@ -41,11 +43,7 @@ def hosts_as_workers(hosts: Sequence[Host], base: Base, progress: Progress) -> I
         for host in hosts:
             progress("host", host.name)
             link = stack.enter_context(connected(host))
-            pipe = link.start(serve_command(host, this_version()))
-            with contextlib.closing(pipe):
-                talk = Talk(host, pipe)
-                talk.begin()
-                talk.bring(base, progress)
+            brought(link, bases, progress)
             links.append(link)
         try:
             cluster = distributed.LocalCluster(
@@ -60,6 +58,16 @@ def hosts_as_workers(hosts: Sequence[Host], base: Base, progress: Progress) -> I
             pipe.joined()
             pipe.write(msgspec.json.encode(certificates) + b"\n")
         yield cluster, security
+
+
+def brought(link: Link, bases: Sequence[Base], progress: Progress) -> None:
+    """Have the sources of ``bases`` on a host."""
+    pipe = link.start(serve_command(link.host, this_version()))
+    with contextlib.closing(pipe):
+        talk = Talk(link.host, pipe)
+        talk.begin()
+        for base in bases:
+            talk.bring(base, progress)
 
 
 def own_address(links: Sequence[Link]) -> str:

@@ -31,6 +31,8 @@ from lab.tree.types import Base
 
 SLOTS = 256
 CONSOLE_BYTES = 65 << 20
+LINES = 32
+"""So many cases with a kconfig each a worker has ready at once."""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -92,7 +94,7 @@ def probed(wanted: Wanted) -> Build | Boot:
         return prober.build(wanted.point, number) if wanted.what == "build" else prober.boot(wanted.point, number)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=LINES)
 def prepared(data: bytes) -> tuple[Line, Setup]:
     """The line of a request on this worker, made once."""
     from lab.progress import silent

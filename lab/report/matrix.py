@@ -127,7 +127,7 @@ class Told(Watcher):
         self.count = len(planned.known)
         self.total = len(planned.known) + len(planned.jobs)
         self.began = time.monotonic()
-        self.building = ""
+        self.building: frozenset[str] = frozenset()
 
     def say(self, text: str) -> None:
         """A line."""
@@ -143,16 +143,19 @@ class Told(Watcher):
 
     def doing(self, activity: Any) -> None:
         """Say which kernel is built now."""
-        if activity.building and activity.building != self.building:
-            self.say(f"building {activity.building}")
-        self.building = activity.building
+        now = frozenset(activity.building)
+        for kernel in sorted(now - self.building):
+            self.say(f"building {kernel}")
+        self.building = now
 
     def filled(self, result: Result) -> None:
         """Say what a cell came to."""
         self.count += 1
         mark = "" if result.word == result.cell.expected else "  (not as expected)"
         name = cell_name(result.cell)
-        self.say(f"{self.count}/{self.total} {result.word:5} {name}: {result.reason}{mark}")
+        places = dict.fromkeys(attempt.where for attempt in result.attempts if attempt.where)
+        where = f"  [{', '.join(places)}]" if places else ""
+        self.say(f"{self.count}/{self.total} {result.word:5} {name}: {result.reason}{mark}{where}")
 
 
 def told(planned: Planned, *, quiet: bool) -> Told:

@@ -26,7 +26,7 @@ def picture(history: History, paths: Paths, run_id: str) -> tuple[Group, bool]:
     busy = dict.fromkeys(now.booting, "boot…") if now else {}
     if now and now.building:
         of = (one.cell for one in results)
-        busy |= {cell.key: "build…" for cell in of if kernel_name(cell.key) == now.building}
+        busy |= {cell.key: "build…" for cell in of if kernel_name(cell.key) in now.building}
     filled = sum(one.word != "waiting" for one in results)
     took = duration((run.ended or time.time()) - run.started)
     many = ", ".join(f"{count} {word}" for word, count in sorted(counts(results).items()))
@@ -46,7 +46,7 @@ def standing(state: str, now: Doing | None) -> str:
         return {"done": "done", "deadline": "ended by its deadline"}.get(state, state)
     if now is None:
         return "nobody works on it: it was broken off, or runs on another host"
-    return f"building {now.building}" if now.building else "booting"
+    return f"building {', '.join(now.building)}" if now.building else "booting"
 
 
 def follow(history: History, paths: Paths, run_id: str, *, once: bool) -> None:

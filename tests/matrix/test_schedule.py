@@ -179,7 +179,7 @@ def test_who_watches_is_told_what_goes_on():
     filled(jobs(), Fake(pause=0.005), doing=told.append)
     assert any(one.building for one in told)
     assert any(len(one.booting) == 2 for one in told)
-    assert told[-1].booting == () and told[-1].building == ""
+    assert told[-1].booting == () and told[-1].building == ()
 
 
 def test_a_cell_s_kernel_has_a_name_also_where_its_compiler_is_a_path():

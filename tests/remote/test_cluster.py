@@ -19,7 +19,8 @@ from lab.bisect.target import Target
 from lab.errors import InfrastructureError, UserError
 from lab.paths import Paths, user_paths
 from lab.remote import wire
-from lab.remote.cluster import Checked, Sent, Spec, parse
+from lab.remote.probes import Checked, Sent
+from lab.remote.spec import Spec, parse
 from lab.remote.work import Made, do
 
 from .conftest import free_port, wait_for
@@ -34,6 +35,7 @@ from .world import make_world
         ("tcp://10.0.0.1:8786", Spec(address="tcp://10.0.0.1:8786")),
         ("tls://[2001:db8::1]:8786", Spec(address="tls://[2001:db8::1]:8786")),
         ("ssh:one,two,one", Spec(hosts=("one", "two"))),
+        ("slurm:8", Spec(slurm=8)),
     ],
 )
 def test_a_cluster_is_named(text, spec):
@@ -41,7 +43,7 @@ def test_a_cluster_is_named(text, spec):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "local:0", "local:9999", "tcp://", "tcp://host", "ssh:", "ssh:,", "http://x:1", "3"]
+    "text", ["", "local:0", "local:9999", "tcp://", "tcp://host", "ssh:", "ssh:,", "slurm:0", "http://x:1", "3"]
 )
 def test_what_is_no_cluster_is_refused(text):
     with pytest.raises(UserError, match="--cluster"):

@@ -1,0 +1,145 @@
+"""A bisect's probes by a cluster's workers: what is asked is sent, and what comes back is looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.bisect.engine import Hands
+from lab.bisect.records import Boot, Build
+from lab.bisect.target import Target, adopted
+from lab.errors import InfrastructureError, UserError
+from lab.line import Line
+from lab.paths import Paths
+from lab.progress import Progress
+from lab.remote import wire
+from lab.remote.cluster import Lonely, await_workers, cluster
+from lab.remote.spec import Spec
+from lab.remote.ssh import Strange
+from lab.remote.steady import Steady, said
+from lab.remote.version import this_version
+from lab.remote.work import CONSOLE_BYTES, Made, Wanted, do
+from lab.remote.worker import toolchain_resource
+
+record = msgspec.json.Decoder(Build | Boot)
+
+
+class Sent:
+    """A prober for an engine whose hands are elsewhere: what it is asked for is packed and sent."""
+
+    def __init__(self, request: bytes, target: Target, end: int, paths: Paths) -> None:
+        self.request = request
+        self.target = target
+        self.end = end
+        self.paths = paths
+        self.version = this_version().name
+
+    def wanted(self, what: Any, point: int) -> Wanted:
+        """One probe, as it goes to a worker."""
+        return Wanted(self.request, what, point, self.target, self.version)
+
+    def build(self, point: int, worker: int) -> Build:
+        """Build ``point``, here."""
+        made: Build = self.checked(do(self.wanted("build", point)), Build, point)
+        return made
+
+    def boot(self, point: int, worker: int) -> Boot:
+        """Boot ``point``, here."""
+        made: Boot = self.checked(do(self.wanted("boot", point)), Boot, point)
+        return made
+
+    def checked(self, made: Any, kind: type[Any], point: int) -> Any:
+        """What a worker made, looked at as a stranger's."""
+        if not isinstance(made, Made):
+            raise Strange(f"a worker answered what no lab says ({type(made).__name__})")
+        if made.problem is not None:
+            error = UserError if made.problem.kind == "user" else InfrastructureError
+            raise error(f"worker on {made.where[:64]}: {made.problem.message[:2000]}", hint=made.problem.hint[:500])
+        try:
+            event = record.decode(made.record)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as bad:
+            raise Strange(f"worker on {made.where[:64]} answered what no lab says: {str(bad)[:200]}") from None
+        if not isinstance(event, kind) or event.point != point:
+            raise Strange(f"worker on {made.where[:64]} answered for something else than point {point}")
+        if isinstance(event, Boot):
+            event = self.with_console(event, made.console)
+            if not self.target and event.point == self.end:
+                self.target = adopted(self.target, [event], self.end)
+        return event
+
+    def with_console(self, boot: Boot, console: bytes) -> Boot:
+        """The boot with its console here: where it is, when the worker shares this machine's cache, else written."""
+        path = Path(str(boot.document.get("console") or ""))
+        name = path.parent.name
+        if path.is_relative_to(self.paths.boots) and path.is_file():
+            return boot
+        if not re.fullmatch(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", name) or not console or len(console) > CONSOLE_BYTES:
+            return msgspec.structs.replace(boot, document={**boot.document, "console": None})
+        from lab.files import write_atomic
+
+        here = self.paths.boots / name / "console.log"
+        if not here.exists():
+            write_atomic(here, console)
+        return msgspec.structs.replace(boot, document={**boot.document, "console": str(here)})
+
+
+class Checked(Executor):
+    """An executor that sends the probes of a :class:`Sent` to the workers, and looks at what comes back."""
+
+    def __init__(self, inner: Executor, sent: Sent) -> None:
+        self.inner = inner
+        self.sent = sent
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Send ``fn``, which is ``partial(sent.build, point)`` or ``partial(sent.boot, point)``."""
+        method, point = fn.func, fn.args[0]  # type: ignore[attr-defined]
+        what = method.__name__
+        outer: Future[Any] = Future()
+        outer.set_running_or_notify_cancel()
+        inner = self.inner.submit(do, self.sent.wanted(what, point))
+        inner.add_done_callback(partial(self.settle, outer, Build if what == "build" else Boot, point))
+        return outer
+
+    def settle(self, outer: Future[Any], kind: type[Any], point: int, inner: Future[Any]) -> None:
+        """Hand on what came of it."""
+        try:
+            outer.set_result(self.sent.checked(inner.result(), kind, point))
+        except UserError as error:
+            outer.set_exception(error)
+        except InfrastructureError as error:
+            outer.set_exception(error)
+        except BaseException as error:
+            outer.set_exception(InfrastructureError(f"the cluster could not probe point {point}: {said(error)}"))
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A cluster that probes: the prober for the engine, its hands, how many workers there are."""
+
+    prober: Sent
+    hands: Hands
+    workers: int
+
+
+@contextlib.contextmanager
+def probing(
+    spec: Spec, request: wire.Request, line: Line, target: Target, *, paths: Paths, progress: Progress
+) -> Iterator[Elsewhere]:
+    """The cluster as the hands of a bisect of ``line``, which is ``request``'s case here. Only workers count that build
+    with the same tools as this machine, for else two points would differ by more than a patch."""
+    resource = toolchain_resource(line.toolchain.identity)
+    progress("host", spec.address or "starting workers")
+    with cluster(spec, (line.tree.base,), paths, progress) as client:
+        count = await_workers(client, resource, spec.expected)
+        data, _ = wire.encode(request)
+        sent = Sent(data, target, line.series_end, paths)
+        executor = Steady(client, {resource: 1})
+        yield Elsewhere(sent, Hands(Checked(executor, sent), Lonely(client, resource).check), count)

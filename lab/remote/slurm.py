@@ -1,0 +1,73 @@
+"""``--cluster slurm:N``: a scheduler here, and N jobs of Slurm that are a worker each (dask-jobqueue, an extra).
+
+What a job asks Slurm for is in dask-jobqueue's own configuration (``~/.config/dask/jobqueue.yaml``, ``jobqueue.slurm``:
+queue, account, walltime, cores, memory, …). A job that ends by its walltime or is preempted is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lab.errors import InfrastructureError
+from lab.paths import Paths
+from lab.progress import Progress
+
+if TYPE_CHECKING:
+    from dask_jobqueue import SLURMCluster
+
+EXTRA = "pip install 'kernel-boot-lab[slurm]'"
+CORES, MEMORY = 4, "8 GiB"
+"""What a job gets where the configuration does not say."""
+
+LOOK = "5s"
+
+
+def options(security: Any, paths: Paths) -> dict[str, Any]:
+    """What the cluster is made of, beside what the configuration says. Pure, but for reading that."""
+    import dask
+
+    def said(name: str, otherwise: Any) -> Any:
+        value = dask.config.get(f"jobqueue.slurm.{name}", None)
+        return otherwise if value is None else value
+
+    return {
+        "cores": said("cores", CORES),
+        "memory": said("memory", MEMORY),
+        "processes": 1,
+        "worker_command": "lab.remote.node",
+        "security": security,
+        "protocol": "tls://",
+        "shared_temp_directory": said("shared-temp-directory", str(paths.cache / "slurm")),
+        "scheduler_options": {"dashboard_address": None, **said("scheduler-options", {})},
+        "name": "lab",
+    }
+
+
+@contextlib.contextmanager
+def jobs_as_workers(count: int, paths: Paths, progress: Progress) -> Iterator[tuple[SLURMCluster, Any]]:
+    """A scheduler whose workers are ``count`` jobs, and its security. The jobs end with it."""
+    try:
+        from dask_jobqueue import SLURMCluster
+        from distributed.security import Security
+    except ImportError:
+        raise InfrastructureError("--cluster slurm needs dask-jobqueue, which is not installed", hint=EXTRA) from None
+    for tool in ("sbatch", "scancel"):
+        if shutil.which(tool) is None:
+            raise InfrastructureError(f"{tool} is not here: this is no machine from which Slurm takes jobs")
+    from lab.remote.cluster import closed
+
+    (paths.cache / "slurm").mkdir(parents=True, exist_ok=True, mode=0o700)
+    security = Security.temporary()
+    progress("host", f"{count} job(s) of Slurm")
+    try:
+        cluster = SLURMCluster(**options(security, paths))
+    except (ValueError, OSError) as error:
+        raise InfrastructureError(f"no jobs of Slurm can be made: {str(error).splitlines()[0]}") from None
+    try:
+        cluster.adapt(minimum=count, maximum=count, interval=LOOK)
+        yield cluster, security
+    finally:
+        closed(cluster)
