@@ -245,9 +245,11 @@ def refresher_folder() -> Path:
 
 class Refresher:
     """Makes the report anew when the history has news, but not more often than every so many seconds: a running night
-    has news all the time. While one request waits for it, others get the old report."""
+    has news all the time. Once there is a report, a request waits for the next one only a moment, and then gets the old
+    one; so do others meanwhile."""
 
     PAUSE = 10.0
+    PATIENCE = 2.0
 
     def __init__(self, runs: int) -> None:
         import threading
@@ -255,28 +257,46 @@ class Refresher:
         self.runs = runs
         self.stamp: object = None
         self.checked = 0.0
+        self.failure: Exception | None = None
         self.lock = threading.Lock()
 
     def __call__(self) -> None:
+        """Make the report anew where that is due. Raises what the last try to do so came to."""
+        import threading
+
+        if not self.lock.acquire(blocking=False):
+            return
+        thread = threading.Thread(target=self.try_it, name="report", daemon=True)
+        thread.start()
+        thread.join(None if self.stamp is None else self.PATIENCE)
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
+
+    def try_it(self) -> None:
+        """Make the report anew, keep what was raised, and give the lock back."""
+        try:
+            self.renew()
+        except Exception as error:
+            self.failure = error
+        finally:
+            self.lock.release()
+
+    def renew(self) -> None:
         """Make the report anew where that is due."""
         import time
 
         from lab.report.html.folder import write_folder
         from lab.report.nights import stamp
 
-        if not self.lock.acquire(blocking=False):
+        if self.checked and time.monotonic() - self.checked < self.PAUSE:
             return
-        try:
-            if self.checked and time.monotonic() - self.checked < self.PAUSE:
-                return
-            now = self.now(stamp)
-            if now != self.stamp:
-                with written_pages("", self.runs) as pages:
-                    write_folder(pages, refresher_folder())
-                self.stamp = now
-            self.checked = time.monotonic()
-        finally:
-            self.lock.release()
+        now = self.now(stamp)
+        if now != self.stamp:
+            with written_pages("", self.runs) as pages:
+                write_folder(pages, refresher_folder())
+            self.stamp = now
+        self.checked = time.monotonic()
 
     @staticmethod
     def now(stamp: Callable[..., object]) -> object:

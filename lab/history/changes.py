@@ -143,7 +143,7 @@ def failed_of(result: Result) -> str:
     """What a cell that is not as expected failed of."""
     if result.finding:
         return result.finding.signature
-    boots = [one for one in told(result.attempts) if one.verdict != result.cell.expected]
+    boots = result.missed
     return f"{boots[-1].verdict} {boots[-1].outcome}" if boots else result.word
 
 
@@ -163,7 +163,7 @@ def flaky(run: Run, result: Result, history: Sequence[tuple[Run, Result]]) -> Ch
     cell = result.cell
     before, together = rate_of(cell, history), rate_of(cell, [(run, result), *history])
     tonight = told(result.attempts)
-    missed = [one for one in tonight if one.verdict != cell.expected]
+    missed = result.missed
     if together is None or not tonight:
         return None
     if result.word == "flaky":
@@ -199,7 +199,7 @@ def flaky(run: Run, result: Result, history: Sequence[tuple[Run, Result]]) -> Ch
 def rate_of(cell: Cell, history: Sequence[tuple[Run, Result]]) -> Flake | None:
     """How often a cell fails that now fails and now does not: counted from the run on in which it first failed, and in
     earlier boots of the kernels that did. ``None`` where no kernel's boots disagreed."""
-    failing = [(one, result) for one, result in history if missed_in(result)]
+    failing = [(one, result) for one, result in history if result.missed]
     if not failing or not mixed(cell, history):
         return None
     since = failing[-1][0].id
@@ -207,12 +207,7 @@ def rate_of(cell: Cell, history: Sequence[tuple[Run, Result]]) -> Flake | None:
     counted = [result for one, result in history if one.id >= since or result.kernel in kernels]
     boots = sum(len(told(result.attempts)) for result in counted)
     finding = next((result.finding for _, result in failing if result.finding), None)
-    return Flake(sum(missed_in(result) for _, result in failing), boots, since, finding)
-
-
-def missed_in(result: Result) -> int:
-    """How many boots were not as expected."""
-    return sum(one.verdict != result.cell.expected for one in told(result.attempts))
+    return Flake(sum(len(result.missed) for _, result in failing), boots, since, finding)
 
 
 def mixed(cell: Cell, history: Sequence[tuple[Run, Result]]) -> bool:

@@ -121,6 +121,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ended: float = 0.0
 
     @property
+    def missed(self) -> list[Attempt]:
+        """The attempts that were not as expected; those of the world's faults say nothing."""
+        return [one for one in self.attempts if not one.infrastructure and one.verdict != self.cell.expected]
+
+    @property
     def finding(self) -> Seen | None:
         """The finding that the cell is named after: of the last bad attempt with any, else of the last that shows
         another bug than the one that its case expects. A warning is none."""

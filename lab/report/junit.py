@@ -83,7 +83,7 @@ def test(result: Result, console: Callable[[str], bytes | None]) -> TestCase:
     elif shown in (SKIP, WAITING):
         made.result = [Skipped(said, "skip" if shown is SKIP else "not-tried")]
     elif shown is FLAKY:
-        for one in bad:
+        for one in result.missed:
             flake = FlakyFailure(clean(one.reason), kind(one))
             flake.system_out = told(result, one, console)
             made.add_interim_result(flake)

@@ -15,6 +15,7 @@ from lab.errors import InfrastructureError, UserError
 from lab.history.records import Attempt
 from lab.paths import data_folder
 from lab.report.excerpt import excerpt
+from lab.report.html.pages import rate
 from lab.report.junit import junit, written
 from lab.report.kcidb import case_patches, kcidb, patchset_hash, validate
 from lab.report.night_mail import night_mail
@@ -75,6 +76,16 @@ def test_a_flake_passes_and_says_that_it_is_one(document):
     test = case(document, "fix debug eight-nodes")
     assert test.find("failure") is None
     assert [one.get("type") for one in test.findall("flakyFailure")] == ["bug:zoo_irq_bug_fn"] * 2
+
+
+def test_a_flake_that_only_hangs_now_and_then_says_so_too(week):
+    one = next(result for result in week.nights[0].results if result.word == "good")
+    hung = replace(one.attempts[0], number=2, verdict="skip", outcome="hang", reason="no marker within 60 s")
+    flaky = replace(one, word="flaky", attempts=(one.attempts[0], hung))
+    document = parsed(replace(week.nights[0], results=(flaky,)), {})
+    (told,) = document.iter("flakyFailure")
+    assert (told.get("message"), told.get("type")) == ("no marker within 60 s", "skip")
+    assert rate(flaky) == "1/2"
 
 
 def test_an_expected_bug_passes_and_its_absence_fails(document):

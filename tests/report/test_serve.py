@@ -3,11 +3,13 @@
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
+from lab.cli import nights
 from lab.errors import InfrastructureError
+from lab.report.html import folder as writer
 from lab.report.serve import HOST, Server, path_parts
 
 
@@ -133,6 +135,44 @@ def test_a_page_is_made_anew_before_it_is_read_and_a_failure_leaves_the_old_one(
     error = capfd.readouterr().err
     assert "the history is gone\\x1b" in error
     assert "Traceback" not in error
+
+
+def test_nobody_waits_long_for_a_report_that_takes_long_to_make(monkeypatch):
+    """A night of 10,000 cells takes longer to write than a request may last."""
+    begun, go_on, stamps = threading.Event(), threading.Event(), iter("abc")
+    made = []
+
+    def write(_pages, _folder):
+        if made:
+            begun.set()
+            assert go_on.wait(30)
+        made.append(1)
+
+    monkeypatch.setattr(nights.Refresher, "now", lambda _self, _stamp: next(stamps))
+    monkeypatch.setattr(nights.Refresher, "PAUSE", 0.0)
+    monkeypatch.setattr(nights.Refresher, "PATIENCE", 0.01)
+    monkeypatch.setattr(nights, "written_pages", lambda _run, _runs: nullcontext())
+    monkeypatch.setattr(writer, "write_folder", write)
+    refresh = nights.Refresher(1)
+    refresh()
+    assert made == [1], "the first report is waited for"
+    refresh()
+    assert begun.wait(30)
+    refresh()
+    assert made == [1], "meanwhile there is the old one"
+    go_on.set()
+    limit = time.monotonic() + 30
+    while len(made) < 2 and time.monotonic() < limit:
+        time.sleep(0.001)
+    assert len(made) == 2
+
+
+def test_a_report_that_could_not_be_made_is_told_of_and_tried_again(monkeypatch):
+    monkeypatch.setattr(nights.Refresher, "now", lambda _self, _stamp: 1 / 0)
+    refresh = nights.Refresher(1)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            refresh()
 
 
 def test_a_port_that_is_taken_is_told_in_a_line(site):

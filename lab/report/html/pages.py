@@ -76,9 +76,9 @@ def size(count: int) -> str:
 
 
 def rate(result: Result) -> str:
-    """How many of a flaky cell's attempts were bad."""
+    """How many of a flaky cell's attempts were not as expected."""
     tried = [one for one in result.attempts if not one.infrastructure]
-    return f"{sum(one.verdict == 'bad' for one in tried)}/{len(tried)}" if tried else ""
+    return f"{len(result.missed)}/{len(tried)}" if tried else ""
 
 
 def attempt_look(attempt: Attempt) -> Look:
