@@ -12,7 +12,7 @@ from lab.console import finding as judge
 from lab.console.finding import Open
 from lab.console.parse import Numbered, is_end
 from lab.console.patterns import compiled
-from lab.console.reading import UNTRACED_LINES, Reading, belongs, goes_on, interrupted
+from lab.console.reading import UNTRACED_LINES, Reading, belongs, breaking_in, goes_on, interrupted, unfinished
 from lab.console.relate import follows, is_consequence
 from lab.console.rules import Rule
 from lab.console.types import Finding
@@ -100,6 +100,7 @@ class Collector:
             reading.groups = groups
             del self.open[caller]
             self._begin(caller, reading)
+            self._broke_in(current.cut, reading, line)
             return
         if current and rule.role in ("part", "prelude") and belongs(current, rule):
             self._continue(line, caller)
@@ -112,6 +113,7 @@ class Collector:
         if current and current.rule == rule and not current.traced and goes_on(current.lines):
             self._continue(line, caller)
             return
+        cut = current if current and rule.role == "prelude" and unfinished(current) else None
         if current:
             if rule.role == "start" and not current.traced and (not current.rule.fatal or rule.fatal):
                 current.flag("nested")
@@ -120,10 +122,21 @@ class Collector:
             else:
                 self._finish(caller)
                 current = None
-        self._begin(caller, Reading(rule, groups, line, caller, time))
-        self.open[caller].outer = current
+        reading = Reading(rule, groups, line, caller, time)
+        reading.outer, reading.cut = current, cut
+        self._begin(caller, reading)
         if rule.alone:
             self._finish(caller)
+
+    def _broke_in(self, cut: Reading | None, reading: Reading, header: Numbered) -> None:
+        """Note at both reports that one began before the other had come to its trace."""
+        if cut is None:
+            return
+        word = breaking_in(cut, header)
+        reading.flag(word)
+        for at, one in enumerate(self.findings):
+            if one.line == cut.start and word not in one.damaged:
+                self.findings[at] = replace(one, damaged=(*one.damaged, word))
 
     def _begin(self, caller: str, reading: Reading) -> None:
         if len(self.open) >= OPEN:

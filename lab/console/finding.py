@@ -43,6 +43,8 @@ class _Title(NamedTuple):
 def main_trace(rule: Rule, traces: Sequence[Trace]) -> Trace | None:
     """The trace that tells where the report comes from: lockdep's stands under "stack backtrace", others' first."""
     filled = [one for one in traces if one.frames]
+    if len(filled) > 1 and not filled[0].heading and not filled[0].frames[0].sure and filled[1].heading:
+        filled = filled[1:]  # another processor's, whose report this one broke into
     if not filled:
         return None
     start = next((one.line for one in traces if one.heading.startswith("stack backtrace")), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.console.parse import Numbered
+from lab.console.patterns import compiled
 from lab.console.rules import Rule
 from lab.console.types import Finding
 
@@ -16,6 +17,7 @@ class Reading:
     __slots__ = (
         "built",
         "caller",
+        "cut",
         "flags",
         "frames",
         "groups",
@@ -41,6 +43,7 @@ class Reading:
         self.frames = 0
         self.twice = 0
         self.outer: Reading | None = None
+        self.cut: Reading | None = None
         self.flags: tuple[str, ...] = ()
         self.built: tuple[int, Finding] | None = None
 
@@ -56,6 +59,28 @@ def interrupted(current: Reading) -> bool:
     rule = current.rule
     waits = rule.role == "start" and rule.blame != "none" and not rule.fatal and not rule.trace
     return waits and not current.frames and current.seen <= UNTRACED_LINES and current.outer is None
+
+
+def unfinished(current: Reading) -> bool:
+    """Whether a report has begun to tell where it is, and not come to the first frame of its trace."""
+    rule = current.rule
+    if rule.role != "start" or rule.blame == "none" or current.seen < 2:
+        return False
+    heading = max((at for at, line in enumerate(current.lines) if "race:" in line.text), default=-1)
+    return not current.traced or (heading >= 0 and not any("+0x" in line.text for line in current.lines[heading:]))
+
+
+def breaking_in(current: Reading, line: Numbered) -> str:
+    """What the report that ``line`` is the header of did to one that it began in: ``mixed`` where it is of another
+    processor, else ``nested``."""
+    told = (_processor(one.text) for one in current.lines)
+    there, here = next((one for one in told if one), ""), _processor(line.text)
+    return "mixed" if there and here and there != here else "nested"
+
+
+def _processor(text: str) -> str:
+    found = compiled(r"\bCPU: (\d+)").search(text)
+    return found[1] if found else ""
 
 
 def belongs(current: Reading, rule: Rule) -> bool:

@@ -3,7 +3,11 @@ whom, a boot that begins anew, a hang."""
 
 from __future__ import annotations
 
-from lab.console.scanner import Scanner
+from pathlib import Path
+
+import pytest
+
+from lab.console.scanner import Scanner, scan_file
 from lab.console.types import Report
 
 
@@ -117,3 +121,35 @@ calling  init_b+0x0/0x20 @ 1
     )
     assert report.last_initcall == "init_b"
     assert report.last_sign_of_life == "calling  init_b+0x0/0x20 @ 1"
+
+
+ZOO = Path(__file__).parents[1] / "data" / "consoles" / "zoo-6.1-debian"
+SEVERAL = {
+    "warn-then-null": [
+        ("WARNING in zoo_warn", ()),
+        ("BUG: unable to handle kernel NULL pointer dereference in zoo_null", ()),
+    ],
+    "late-null": [
+        ("WARNING in zoo_warn", ()),
+        ("BUG: unable to handle kernel NULL pointer dereference in zoo_null", ()),
+    ],
+    "three": [
+        ("WARNING in zoo_warn", ("no backtrace", "mixed")),
+        ("WARNING: proc registration bug in zoo_proc_twice", ("mixed",)),
+        ("kernel BUG in zoo_irq_bug_fn", ()),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_crashes_of_one_real_boot_are_each_told(name: str) -> None:
+    """Which of them is to blame stands beside the trigger (tests/data/zoo/zoo.toml, test_zoo.py)."""
+    findings = scan_file(ZOO / f"distro-{name}.txt").findings
+    assert [(finding.title, finding.damaged) for finding in findings] == SEVERAL[name]
+
+
+def test_two_processors_that_warn_at_the_same_time_are_told_to_be_mixed() -> None:
+    findings = scan_file(ZOO / "distro-two-cpus.txt").findings
+    assert {finding.title for finding in findings} == {"WARNING in zoo_warn"}
+    assert len(findings) == 12
+    assert ["mixed" in finding.damaged for finding in findings[:3]] == [True, True, False]
