@@ -10,6 +10,8 @@ from lab.console.rules import Rule
 from lab.console.types import Finding
 
 NEAR_LINES = 400
+_SLUB = ("object_err", "slab_err", "__slab_err")
+"""They report and then warn (mm/slub.c, from 6.15)."""
 
 
 def follows(found: Finding, rule: Rule, before: Sequence[Finding]) -> Finding | None:
@@ -31,6 +33,8 @@ def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:
     if rule.role == "after" and found.text and is_consequence(found.text[0]):
         return False
     near = found.line - last.last_line <= NEAR_LINES
+    if last.kind == "corruption" and near and found.functions[:1] and found.functions[0] in _SLUB:
+        return False
     if last.kind in ("sanitizer", "corruption") and near and last.function:
         names = {frame.function for frame in last.frames[:12]}
         return not (found.fatal and found.function in names)

@@ -2,13 +2,15 @@
 fs/super.c.
 """
 
-from lab.console.rules import Rule
+from lab.console.rules import Refine, Rule
 
 PAGES = (
     r"_*bad_page\w*|_*free_(?:pcp|unref|one|tail|page|hot_cold|the_page|pages|contig|huge)\w*|_*put_page\w*|__folio_put\w*|check_(?:new|free)_page\w*"
     r"|_*free_pages?\w*|prep_new_page\w*|_*rmqueue\w*|get_page_from_freelist|_*alloc_pages?\w*|__get_free_pages?|get_zeroed_page|release_pages"
     r"|print_bad_pte|_*vm_normal_(?:page|folio)"
 )
+
+_OVERWRITTEN = r"^\[(?P<what>[A-Z][\w ]+ overwritten)\] 0x"
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -98,7 +100,18 @@ RULES: tuple[Rule, ...] = (
         title="SLUB: {what} in {func}",
         example="BUG kmalloc-64 (Not tainted): Poison overwritten",
         find=(r"^INFO: (?:Allocated|Freed) in (?!.)(?P<func>\w+)",),
+        refine=(Refine(_OVERWRITTEN, "SLUB: {what} in {func}"),),
         blame="frames",
+    ),
+    Rule(  # what is overwritten stands before the report whose header only says "Object corrupt" (from 6.15)
+        word="slub",
+        kind="corruption",
+        needles=(" overwritten] 0x",),
+        pattern=_OVERWRITTEN,
+        title="SLUB: {what} in {func}",
+        example="[Right Redzone overwritten] 0xff6000000417b800-0xff6000000417b800 @offset=14336. First byte 0x1 instead of 0xcc",
+        blame="frames",
+        role="prelude",
     ),
     Rule(
         word="slab",

@@ -60,8 +60,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="null-deref",
         kind="oops",
-        needles=("NULL pointer dereference",),
-        pattern=r"BUG: [kK]ernel NULL pointer dereference|[uU]nable to handle kernel NULL pointer dereference",
+        needles=("NULL pointer dereference", "(NULL pointer?)"),
+        pattern=r"BUG: [kK]ernel NULL pointer dereference|[uU]nable to handle kernel (?:NULL pointer dereference|instruction fetch \(NULL pointer\?\))",
         title="BUG: unable to handle kernel NULL pointer dereference in {func}",
         example="BUG: kernel NULL pointer dereference, address: 0000000000000000",
         fatal=True,

@@ -3,7 +3,7 @@
  * A crash zoo: one trigger for each kind of report that the console analysis knows and LKDTM has no trigger for.
  *
  * Write a trigger's name to /proc/lab-zoo. Beside each stands the title that its report must get; ci/zoo reads it from here.
- * Builds for 3.7 and for 6.1.
+ * Builds for 3.7 and for 6.1, as a module also for 6.12.
  */
 #include <linux/delay.h>
 #include <linux/fs.h>
@@ -39,6 +39,9 @@
 #define READ_ONCE(where) (*(volatile typeof(where) *)&(where))
 #define lockdep_hardirq_enter trace_hardirq_enter
 #define lockdep_hardirq_exit trace_hardirq_exit
+#endif
+#ifndef MAX_ORDER /* from 6.8 */
+#define MAX_ORDER (MAX_PAGE_ORDER + 1)
 #endif
 #ifdef CONFIG_X86
 #include <asm/desc.h>
