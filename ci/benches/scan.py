@@ -9,6 +9,10 @@ With `--guests N` a kernel that dies (`--kernel`; default: early-policy's end) i
 times of its console are taken where the lab reads it: `live_ms`, from the read that brought the header of the first
 fatal finding to the end of the QEMU process, is what the guest needs to print its report and die
 (`live_report_ms`, to the read of the last byte) and what comes after that. Medians.
+
+With `--vmlinux FILE`: `symbols_s`, wall seconds of `lab scan --vmlinux FILE` on a console with 100 frames that were
+never looked up before, all over the kernel, once its index is there; the median of five. `symbols_frames` of them got
+a file and a line.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.console.scanner import Scanner, scan_file
+from lab.console.symbols import load
 from lab.errors import UserError
 
 CONSOLES = Path(__file__).resolve().parents[2] / "tests" / "data" / "consoles"
@@ -45,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clean", type=Path, default=CLEAN, help="A clean console to repeat.")
     parser.add_argument("--stream-gb", type=float, default=10.0, help="Length of the stream for the memory.")
     parser.add_argument("--guests", type=int, default=0, help="Boots of a kernel that dies.")
+    parser.add_argument("--vmlinux", type=Path, help="A kernel with debug information, to look frames up in.")
     parser.add_argument("--kernel", type=Path, help="Its image; default: early-policy's end, built if need be.")
 
 
@@ -62,7 +68,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "header_ms": header(),
         "stream_gb": arguments.stream_gb,
         "stream_lines": lines,
-    } | (live(arguments.kernel, arguments.guests) if arguments.guests > 0 else {})
+        **(live(arguments.kernel, arguments.guests) if arguments.guests > 0 else {}),
+        **(symbols(arguments.vmlinux) if arguments.vmlinux else {}),
+    }
 
 
 def speed(clean: bytes) -> float:
@@ -125,6 +133,34 @@ def live(kernel: Path | None, count: int) -> dict[str, float]:
         reports.append((boot["last_byte_seconds"] - boot["fatal_seconds"]) * 1000)
         ends.append((boot["ended_seconds"] - boot["fatal_seconds"]) * 1000)
     return {"live_ms": statistics.median(ends), "live_report_ms": statistics.median(reports), "guests": count}
+
+
+def symbols(vmlinux: Path, count: int = 100, rounds: int = 5) -> dict[str, float]:
+    """Wall seconds for the files and lines of ``count`` frames, each round's others."""
+    index = load(vmlinux).index
+    inside = [at for at, size in enumerate(index.sizes) if size > 16 and index.names[at].isidentifier()]
+    step = len(inside) // (count * rounds)
+    times, found = [], 0
+    for turn in range(rounds):
+        places = inside[turn :: step * rounds][:count] if step else inside[:count]
+        frames = "".join(f" {index.names[at]}+0x9/{index.sizes[at]:#x}\n" for at in places)
+        with tempfile.NamedTemporaryFile("w") as console:
+            console.write(f"BUG: kernel NULL pointer dereference, address: 0000000000000000\nCall Trace:\n{frames}")
+            console.flush()
+            argv = [
+                str(Path(sys.executable).with_name("lab")),
+                "scan",
+                "--json",
+                "--vmlinux",
+                str(vmlinux),
+                console.name,
+            ]
+            began = time.perf_counter()
+            done = subprocess.run(argv, stdout=subprocess.PIPE, check=False)
+            times.append(time.perf_counter() - began)
+        told = json.loads(done.stdout)["findings"][0]["frames"]
+        found = sum(bool(frame.get("line")) and not frame.get("inlined") for frame in told)
+    return {"symbols_s": statistics.median(times), "symbols_frames": found}
 
 
 def memory(clean: bytes, gigabytes: float) -> tuple[float, int]:

@@ -71,6 +71,7 @@ class Image:
         inner = [
             Frame(one.function, 0, 0, frame.sure, frame.module, in_tree(one.file), one.line, inlined=True)
             for one in chain[:-1]
+            if one.function
         ]
         return [*inner, replace(frame, file=in_tree(chain[-1].file), line=chain[-1].line)]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.console import dwarf
 from lab.console.annotate import annotate
 from lab.console.scanner import Scanner
 from lab.console.symbols import load
@@ -91,6 +92,22 @@ def test_frames_get_file_and_line_and_the_functions_inlined_there(vmlinux: Path)
     ]
     assert frames[2].function == "alloc_pages_current"
     assert (Path(frames[2].file).name, frames[2].line) == ("kernel.c", 21)
+
+
+@needs_gcc
+@pytest.mark.parametrize("programs", [("eu-addr2line",), ("addr2line",), ()])
+def test_whatever_reads_the_debug_information_says_the_same(
+    vmlinux: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: tuple[str, ...]
+) -> None:
+    if any(shutil.which(program) is None for program in programs):
+        pytest.skip(f"needs {programs[0]}")
+    monkeypatch.setattr(dwarf, "PROGRAMS", programs)
+    trap = load(vmlinux).addresses("policy_zonelist", trap_in(vmlinux, "policy_zonelist"), 0)[0]
+    chain = dwarf.Lines(vmlinux, tmp_path / "lines").look_up([trap])[trap]
+    assert [(one.function, Path(one.file).name, one.line) for one in chain] == [
+        ("inner", "kernel.c", 6),
+        ("policy_zonelist", "kernel.c", 16),
+    ]
 
 
 @needs_gcc
