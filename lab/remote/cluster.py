@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lab.errors import InfrastructureError
+from lab.errors import InfrastructureError, UserError
 from lab.paths import Paths
 from lab.progress import Progress
 from lab.remote.spec import Spec
@@ -58,7 +58,7 @@ def cluster(spec: Spec, bases: Sequence[Base], paths: Paths, progress: Progress)
             from lab.remote.up import at, reached
 
             known_here = at(spec.address, paths)
-            security = reached(known_here, bases, paths, progress) if known_here else None
+            security = reached(known_here, bases, paths, progress) if known_here else own_security(spec.address)
         try:
             if spec.count:
                 address = distributed.LocalCluster(
@@ -77,6 +77,18 @@ def cluster(spec: Spec, bases: Sequence[Base], paths: Paths, progress: Progress)
             raise InfrastructureError(f"the scheduler {spec.address or 'here'} does not answer: {error}") from None
         stack.callback(closed, client)
         yield client
+
+
+def own_security(address: str) -> Any:
+    """What Dask is configured with; :class:`UserError` where ``address`` asks for certificates and there are none."""
+    import dask
+
+    if address.startswith("tls://") and not dask.config.get("distributed.comm.tls.client.cert", None):
+        hint = (
+            "'lab hosts up' keeps them where it is called; else DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and its kin"
+        )
+        raise UserError(f"{address}: there are no certificates for it here", hint=hint)
+    return None
 
 
 def closed(one: Any) -> None:
@@ -106,10 +118,20 @@ def workers(client: Client, resource: str) -> int:
     return sum(bool(one.get(resource)) for one in known(client))
 
 
+def workers_by(client: Client, resource: str, limit: float) -> int:
+    """As :func:`workers`; none where the scheduler does not answer now, but may until ``limit``."""
+    try:
+        return workers(client, resource)
+    except InfrastructureError:
+        if time.monotonic() > limit or client.status in ("closed", "closing"):
+            raise
+        return 0
+
+
 def await_workers(client: Client, resource: str, count: int, seconds: float = START_SECONDS) -> int:
     """Wait until there are ``count`` workers that have ``resource``; fewer where no more come in time."""
     limit = time.monotonic() + seconds
-    while (found := workers(client, resource)) < count:
+    while (found := workers_by(client, resource, limit)) < count:
         if time.monotonic() > limit:
             if found:
                 return found
