@@ -68,10 +68,10 @@ def two(ready, tmp_path):
 
 @pytest.mark.faults
 def test_a_cluster_of_two_hosts_stays_comes_back_and_ends(two, tmp_path, monkeypatch):
-    started = two.json("hosts", "up", "loop", "attic")
+    started = two.json("hosts", "up", "loop", "attic", seconds=400)
     try:
         assert started["workers"] == 2
-        _, said = two.run("hosts", "up", "attic", status=129)
+        _, said = two.run("hosts", "up", "attic", status=129, seconds=400)
         assert "up already" in said
         paths = Paths(cache=two.here / "cache", data=two.here / "data", config=two.here / "config")
         monkeypatch.setenv("HOME", str(two.sshd.home))
@@ -90,7 +90,7 @@ def test_a_cluster_of_two_hosts_stays_comes_back_and_ends(two, tmp_path, monkeyp
         ):
             pass
     finally:
-        ended = two.json("hosts", "down")
+        ended = two.json("hosts", "down", seconds=400)
     assert ended == {"ended": [started["address"]], "problems": []}
     for folder in (two.folder, tmp_path / "attic"):
         assert list((folder / "cache" / "clusters").glob("*")) == []
