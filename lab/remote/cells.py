@@ -25,11 +25,11 @@ from lab.matrix.plan import Job
 from lab.matrix.schedule import Made, Runner, summed
 from lab.paths import Paths
 from lab.remote import cellwork, wire
-from lab.remote.cluster import ALONE_SECONDS, await_workers, cluster, known
+from lab.remote.cluster import ALONE_SECONDS, await_workers, cluster, is_gone, known
 from lab.remote.on import Wish, request_for
 from lab.remote.spec import Spec
 from lab.remote.ssh import Strange
-from lab.remote.steady import Steady, said
+from lab.remote.steady import GONE, Steady, said
 from lab.remote.version import this_version
 from lab.remote.worker import guest_resource, toolchain_resource
 from lab.tree.types import Base
@@ -85,9 +85,11 @@ class Workers:
         patience: float,
         *,
         alone: float = ALONE_SECONDS,
+        gone: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.look, self.patience, self.alone, self.clock = look, patience, alone, clock
+        self.gone = gone
         self.now: Sequence[Resources] = ()
         self.looked = float("-inf")
         self.seen = clock()
@@ -96,7 +98,9 @@ class Workers:
 
     def refresh(self) -> None:
         """Look, if that was not done just now. A scheduler that does not answer may be back soon: what was seen last
-        counts. :class:`InfrastructureError` where nobody was there for long."""
+        counts. :class:`InfrastructureError` where nobody was there for long, or the scheduler is gone for good."""
+        if self.gone():
+            raise InfrastructureError(GONE)
         now = self.clock()
         if now - self.looked < LOOK_SECONDS:
             return
@@ -403,7 +407,8 @@ def hands(
     fixed: bool,
 ) -> Many:
     """The workers of ``client`` as hands; where no more workers will come (``fixed``), none is waited for."""
-    workers = Workers(lambda: known(client), 0.0 if fixed else ALONE_SECONDS)
+    patience = 0.0 if fixed else ALONE_SECONDS
+    workers = Workers(lambda: known(client), patience, gone=lambda: is_gone(client))
     workers.refresh()
     sending = Sending(partial(Steady, client), workers, wants, wanted=wanted, paths=paths)
     return Many(workers, sending)

@@ -98,9 +98,16 @@ def closed(one: Any) -> None:
         one.close(timeout=CLOSE_SECONDS)
 
 
+def is_gone(client: Client) -> bool:
+    """Whether the scheduler was looked for in vain for as long as it is looked for."""
+    return client.status in ("closed", "closing")
+
+
 def known(client: Client) -> list[dict[str, float]]:
     """The resources of each worker that there is now."""
 
+    if is_gone(client):
+        raise InfrastructureError(GONE)
     scheduler: Any = client.scheduler
 
     async def identity() -> Any:
@@ -123,7 +130,7 @@ def workers_by(client: Client, resource: str, limit: float) -> int:
     try:
         return workers(client, resource)
     except InfrastructureError:
-        if time.monotonic() > limit or client.status in ("closed", "closing"):
+        if time.monotonic() > limit or is_gone(client):
             raise
         return 0
 
@@ -153,7 +160,7 @@ class Lonely:
 
     def check(self) -> None:
         """Called again and again while work is under way."""
-        if self.client.status in ("closed", "closing"):
+        if is_gone(self.client):
             raise InfrastructureError(GONE)
         found = 0
         with contextlib.suppress(Exception):  # it is being reached again

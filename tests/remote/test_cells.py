@@ -190,6 +190,26 @@ def test_a_cluster_without_workers_is_given_up(paths):
         there.refresh()
 
 
+def test_a_scheduler_that_is_gone_ends_the_run_and_blames_no_cell(paths):
+    """What was under way then fails; that is not recorded, so that the same command goes on with it."""
+    gone = []
+
+    def spoil(fn, answer):
+        if fn is cellwork.build:
+            return answer
+        gone.append(True)
+        raise RuntimeError("the client is closed")
+
+    members = jobs(labels=("end",))
+    hands, _ = cluster(members, Fake(), paths, spoil=spoil)
+    hands.workers.gone = lambda: bool(gone)
+    results = []
+    far = Elsewhere(Fake(), False)
+    with pytest.raises(InfrastructureError, match="does not answer any more"):
+        fill(members, far, LIMITS, COSTS, run="r", record=results.append, hands=hands)
+    assert results == []
+
+
 def test_a_guest_larger_than_any_worker_goes_where_most_memory_is():
     small, large = {**X86, "memory": 2.0}, {**X86, "memory": 6.0}
     wanted = needs(job(machine="x3400-m3"), "t", "")

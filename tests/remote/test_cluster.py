@@ -134,6 +134,39 @@ def test_two_workers_give_the_verdicts_of_one_process(tmp_path):
     assert {5, 6, 10} <= both.keys()
 
 
+MATRIX = """\
+title = "Six cells"
+machines = ["two-nodes", "one-node"]
+[[case]]
+name = "early-policy"
+points = ["base", "end", "fix"]
+[[kconfig]]
+name = "tiny-numa"
+[budget]
+retries = 1
+"""
+
+
+@pytest.mark.build
+@pytest.mark.boot
+def test_a_matrix_comes_to_the_same_on_two_workers(tmp_path):
+    (tmp_path / "six.toml").write_text(MATRIX)
+    found = []
+    for name, more in (("alone", ()), ("cluster", ("--cluster", "local:2"))):
+        argv = [sys.executable, "-m", "lab", "matrix", "run", str(tmp_path / "six.toml"), "--json", *more]
+        env = {**os.environ, "LAB_DATA": str(tmp_path / name)}
+        done = subprocess.run(argv, env=env, capture_output=True, check=False, timeout=3000)
+        assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()[:2000]
+        results = json.loads(done.stdout)["results"]
+        found.append({(one["cell"]["label"], one["cell"]["machine"]): (one["word"], one["reason"]) for one in results})
+        assert all(bool(attempt["where"]) == (name == "cluster") for one in results for attempt in one["attempts"])
+    assert found[0] == found[1]
+    assert {key: word for key, (word, _) in found[0].items() if word != "good"} == {
+        ("end", "two-nodes"): "bad",
+        ("end", "one-node"): "bad",
+    }
+
+
 @pytest.fixture
 def scheduler(tmp_path):
     """A scheduler of its own, and what starts workers of it."""
