@@ -5,14 +5,14 @@ Names are from the kernel's sources, 2.6 to today. What a group's comment says i
 
 # They print, unwind and die.
 DYING = (
-    r"_*dump_stack\w*",
+    r"_*dump_stack\w*|hex_dump_\w+",
     r"show_(?:stack|regs|trace|registers|backtrace)\w*",
     r"dump_backtrace\w*|unwind_backtrace|walk_stackframe|arch_stack_walk|stack_trace_\w+|save_stack\w*|save_trace",
     r"_*v?printk\w*|vprintk_\w+|console_(?:unlock|flush_all|emit_next_record)|print_\w+|pr_\w+",
     r"_*warn_slowpath\w*|__warn\w*|warn_alloc\w*|report_bug\w*|__report_bug|fixup_bug\w*|is_valid_bugaddr|bug_handler|handle_bug|__bug\w*",
     r"v?panic|nmi_panic|check_panic_on_warn|panic_print_sys_info|end_report|die|__die\w*|die_\w+|arm_notify_die|oops_\w+|crash_\w+|bust_spinlocks",
     r"do_trap\w*|do_error_trap|notify_die|make_task_dead|__stack_chk_fail|fortify_panic|__fortify_panic|usercopy_\w+",
-    r"lkdtm_do_action|rewind_stack_\w+|_*skb_(?:over_|under_)?panic|skb_put|__skb_put|skb_push|skb_put_\w+",
+    r"lkdtm_do_action|rewind_stack_\w+|_*\w+_panic|skb_put|__skb_put|skb_push|skb_put_\w+",
 )
 
 # The processor's way into the kernel after a fault.
@@ -39,7 +39,7 @@ CARRIERS = (
     r"_*refcount_\w+|(?:arch_|raw_|instrumented_)?_*atomic(?:64|_long)?_(?:read|set|inc|dec|add|sub|fetch|cmpxchg|xchg|try|or|and|andnot|long)\w*|kref_\w+",
     r"_*(?:list|hlist|hlist_bl|hlist_nulls|plist|llist)_(?:add|del|move|splice|cut|empty)\w*|__list_\w+",
     r"_*debug_(?:print_object|check_no_obj_freed|object\w+|objects?_\w+|locks_off)|__debug_\w+|debug_(?:mutex|rt_mutex|spin_lock|write_lock|read_lock)\w*|lookup_object",
-    r"_*mem(?:cpy|set|move|cmp|chr|scan|zero|dup|chr_inv|set16|set32|set64|set_p)(?:_\w+)?",
+    r"(?:nla_|_*)mem(?:cpy|set|move|cmp|chr|scan|zero|dup|chr_inv|set16|set32|set64|set_p)(?:_\w+)?",
     r"_*str(?:n?cpy|n?cmp|n?len|n?cat|n?case(?:cmp)?|r?chr|chrnul|lcpy|lcat|s?cpy|scpy|n?str|sep|p?brk|c?spn|dup|ndup|replace|im|nchr|npbrk|cspn|spn)(?:_\w+)?|sized_strscpy\w*",
     r"vs?n?printf|v?s[cn]*printf|kv?asprintf\w*|format_decode|number|pointer|string(?:_nocheck)?|symbol_string|seq_printf|bstr_printf|vbin_printf",
     r"_*(?:arch_|raw_|inline_)?copy_(?:from|to|in|mc)_(?:user|kernel|inatomic|nofault)(?!_?(?:bvec|pages))\w*(?<!iter)|copy_(?:from|to)_sockptr\w*|copy_user_\w+|_*copy_user\w*|_*get_user\w*|_*put_user\w*|_*clear_user|rep_(?:movs|stos)\w*",
@@ -68,6 +68,7 @@ ERRANDS = (
 
 # They lock, and they watch locks.
 LOCKS = (
+    r"\w*(?:read|write|transaction)_(?:un)?lock\w*",  # a subsystem's own name for one
     r"_*lock_(?:acquire|release|is_held|acquired|contended|downgrade|set|pin|unpin|classes|class|torture)\w*|_*lockdep_\w+|mark_(?:lock|held|usage)\w*|validate_chain|register_lock_class|assign_lock_key|look_up_lock_class|__bfs\w*|valid_state|hlock_\w+|reacquire_held_locks|find_held_lock|match_held_lock|debug_check_no_locks_\w+|add_lock_to_list|check_(?:\w*usage\w*|\w*deadlock\w*|prev_add|prevs_add|noncircular|irq\w*|wait_context|chain_key|path|flags)|debug_lockdep_\w+|rcu_lockdep\w*",
     r"_*raw_(?:spin|read|write)_\w+|_*(?:spin|read|write)_(?:lock|unlock|trylock|is_locked|bug|dump)\w*|spin_(?:bug|dump)|rwlock_bug|do_raw_\w+|_*(?:native_|pv_|__pv_)*queued_(?:spin|read|write)_\w+|__pv_queued_\w+|kvm_wait|pv_wait\w*|pv_kick\w*|ticket_spin_\w+|arch_spin_\w+|osq_lock|mcs_spin_\w+|virt_spin_lock",
     r"_*(?:ww_)?mutex_(?:lock|unlock|trylock|spin|optimistic|can_spin|acquire|destroy)\w*|__ww_\w+|_*rt_mutex_\w+|rtlock_\w+|_*rt_(?:spin|read|write)_\w+|task_blocks_on_rt_mutex|_*down(?:_(?:read|write|killable|interruptible|trylock|timeout|common|nested)\w*)?|_*up(?:_(?:read|write)\w*)?|_*rwsem_\w+|call_rwsem_\w+|_*rwbase_\w+|percpu_(?:down|up)_\w+|__percpu_(?:down|up|rwsem)\w*|__down_\w+|class_\w+_(?:constructor|destructor)",

@@ -86,7 +86,7 @@ RULES: tuple[Rule, ...] = (
         needles=("BUG: memory leak",),
         pattern=r"BUG: memory leak",
         title="memory leak in {func}",
-        over=r"\w*alloc\w*|kobject_(?:set_name|init_and_add|add|create)\w*",
+        over=r"\w*alloc\w*",
         example="BUG: memory leak",
         blame="frames",
     ),
