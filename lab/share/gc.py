@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.share.archive import MANIFEST_BYTES, Damaged, read_manifest
-from lab.share.place import NEW, Place, Stored
-from lab.share.share import ARCHIVES, CONSOLES, KERNELS, archive_name
+from lab.share.place import Place, Stored
+from lab.share.share import ARCHIVES, KERNELS, archive_name
 
 DAY_SECONDS = 24 * 3600.0
 MANIFEST = re.compile(rf"{KERNELS}/[0-9a-f]{{2}}/([0-9a-f]{{64}})\.json")
@@ -28,13 +28,13 @@ class Kept:
 
 def survey(place: Place) -> list[Kept]:
     """All that the lab put there. Raises :class:`lab.share.place.Unreachable`."""
-    files = [one for folder in (KERNELS, ARCHIVES, CONSOLES) for one in place.files(folder)]
+    files = [one for folder in (KERNELS, ARCHIVES) for one in place.files(folder)]
     manifests = {one.name: place.read(one.name, MANIFEST_BYTES) for one in files if MANIFEST.fullmatch(one.name)}
     return sorted_out(files, manifests)
 
 
 def sorted_out(files: Sequence[Stored], manifests: dict[str, bytes | None]) -> list[Kept]:
-    """Kernels with their archives, consoles, and what belongs to nothing. Pure."""
+    """Kernels with their archives, and what belongs to nothing. Pure."""
     by_name = {one.name: one for one in files}
     found, used = [], set()
     for name, data in manifests.items():
@@ -50,9 +50,7 @@ def sorted_out(files: Sequence[Stored], manifests: dict[str, bytes | None]) -> l
         found.append(Kept(key, (name, archive.name), about.size + archive.size, about.written))
     for one in files:
         if one.name not in used and one.name not in manifests:
-            last = one.name.rpartition("/")[2]
-            orphan = last.startswith(NEW) or not one.name.startswith(f"{CONSOLES}/")
-            found.append(Kept(last, (one.name,), one.size, one.written, orphan))
+            found.append(Kept(one.name.rpartition("/")[2], (one.name,), one.size, one.written, orphan=True))
     return found
 
 

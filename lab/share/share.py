@@ -31,7 +31,6 @@ PAUSE_SECONDS = 300.0
 
 KERNELS = "kernels"
 ARCHIVES = "archives"
-CONSOLES = "consoles"
 
 
 class Share:
@@ -112,21 +111,6 @@ class Share:
             place.put(work / "manifest", manifest_name(key))  # last: until now nobody saw anything
             self.damaged.discard(key)
 
-    def push_console(self, hash_: str, packed: bytes, paths: Paths) -> None:
-        """Put a console of the history there, compressed as it is here, unless it is there already."""
-
-        def send(place: Place) -> None:
-            if place.read(console_name(hash_), 0) is None:
-                with incoming(paths) as work:
-                    (work / "console").write_bytes(packed)
-                    place.put(work / "console", console_name(hash_))
-
-        self.tried(send, f"console {hash_[:12]} is here alone")
-
-    def pull_console(self, hash_: str, limit: int) -> bytes | None:
-        """A console as it was put there, no more than ``limit`` + 1 bytes; the caller holds it against its hash."""
-        return self.tried(lambda place: place.read(console_name(hash_), limit), f"console {hash_[:12]} can't be shown")
-
     def has(self, place: Place, key: str) -> bool:
         """Whether the share has that kernel, as far as its manifest says."""
         data = place.read(manifest_name(key), MANIFEST_BYTES)
@@ -181,11 +165,6 @@ def manifest_name(key: str) -> str:
 def archive_name(sha256: str) -> str:
     """Where the archive with that hash is."""
     return f"{ARCHIVES}/{sha256[:2]}/{sha256}.tar.gz"
-
-
-def console_name(sha256: str) -> str:
-    """Where the console with that hash is."""
-    return f"{CONSOLES}/{sha256[:2]}/{sha256}.log.zlib"
 
 
 def read_record(files: Path, manifest: Manifest) -> Built | Failed:

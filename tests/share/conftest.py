@@ -163,6 +163,6 @@ def names(url: str) -> list[str]:
     """All files of a share."""
     place = Place(parse(url))
     try:
-        return sorted(one.name for folder in ("kernels", "archives", "consoles") for one in place.files(folder))
+        return sorted(one.name for folder in ("kernels", "archives") for one in place.files(folder))
     finally:
         place.close()
