@@ -1,5 +1,4 @@
-"""What all tests share: folders and a history of their own; for the 2012 case a Linux 3.7 tree of the user's, and the
-commands on it."""
+"""What tests of the 2012 case share: a Linux 3.7 tree of the user's, and the commands on it."""
 
 from __future__ import annotations
 
@@ -8,39 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pytest
-
-from lab.paths import Paths
-
-if TYPE_CHECKING:
-    from lab.history.store import History
 
 MOST_SECONDS = 3400
 
 # A shell without job control starts what goes to the background with Ctrl-C ignored, and children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    """Folders of this test's own, with nothing in them."""
-    return Paths(cache=tmp_path / "cache", data=tmp_path / "data", config=tmp_path / "config")
-
-
-@pytest.fixture
-def history(paths: Paths) -> Iterator[History]:
-    """A history in SQLite."""
-    from lab.history.database import connect, database_url
-    from lab.history.store import History
-
-    opened = History(connect(database_url(paths)))
-    yield opened
-    opened.close()
 
 
 class Lab(Protocol):

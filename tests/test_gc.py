@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from lab.files import locked
 from lab.gc import Item, choose, make_room, survey
 from lab.history.consoles import keep_console
 from lab.history.needed import Needed, needed
+from lab.paths import Paths
 from tests.history.made import BUG, attempt, cell, result, run
 
 NOW = 1e9
@@ -94,6 +96,11 @@ def test_a_finding_that_is_gone_needs_nothing():
 def test_a_run_that_knows_nothing_of_a_cell_closes_no_finding():
     waiting = (run(3), [result(run(3).id, cell(), "waiting")])
     assert "k2" in needed([[waiting, night(2, "bad", "k2")]]).kernels
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return Paths(cache=tmp_path / "cache", data=tmp_path / "data", config=tmp_path / "config")
 
 
 def old(path, age):

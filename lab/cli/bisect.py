@@ -186,6 +186,7 @@ def search_by(text: str, line: Line, setup: Setup, options: Options, *, wishes: 
     from dataclasses import replace
 
     from lab.bisect.run import bisect as search_series
+    from lab.cli.common import tell
     from lab.cli.on import wish_of
     from lab.remote.on import request_for
     from lab.remote.probes import probing
@@ -199,7 +200,9 @@ def search_by(text: str, line: Line, setup: Setup, options: Options, *, wishes: 
         replace(options, workers=spec.wanted),
         command=(*command_of(line.case.name, wishes), "--cluster", text),
         watcher=watch,
-        elsewhere=lambda target: probing(spec, request, line, target, paths=setup.paths, progress=setup.progress),
+        elsewhere=lambda target: probing(
+            spec, request, line, target, paths=setup.paths, progress=setup.progress, tell=tell
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.common import ACCELERATORS, F, Wishes, emit, output_options, working
+from lab.cli.common import ACCELERATORS, SHARE, F, Wishes, emit, output_options, working
 
 if TYPE_CHECKING:
     from lab.history.store import History
@@ -62,6 +62,7 @@ def common_options(function: F) -> F:
         ),
         click.option("--jobs", "-j", type=click.IntRange(1, 4096), help="Compile jobs; default: one a core."),
         click.option("--accel", type=ACCELERATORS, help="QEMU's accelerator; auto proves KVM before it trusts it."),
+        SHARE,
         click.option("--new", "fresh", is_flag=True, help="A fresh run, also where one was broken off."),
     )
     for option in reversed(options):
@@ -77,6 +78,7 @@ def planned(
     tree: Path | None,
     jobs: int | None,
     accel: str | None,
+    share: str | None,
     fresh: bool,
     quiet: bool,
 ) -> Iterator[tuple[Planned, LineRunner, History, Setup]]:
@@ -89,7 +91,7 @@ def planned(
     from lab.matrix.run import LineRunner, plan
 
     wanted = load_matrix(file)
-    with working(Wishes(tree=tree, jobs=jobs, accel=accel), quiet=quiet) as given:
+    with working(Wishes(tree=tree, jobs=jobs, accel=accel, share=share), quiet=quiet) as given:
         settings = msgspec.structs.replace(given.settings, bases={**given.settings.bases, **bases})
         setup = replace(given, settings=settings)
         ready = make_ready(wanted, setup)
@@ -108,6 +110,7 @@ def plan(
     tree: Path | None,
     jobs: int | None,
     accel: str | None,
+    share: str | None,
     fresh: bool,
     as_json: bool,
 ) -> int:
@@ -120,7 +123,7 @@ def plan(
     from lab.matrix.run import limits_of
     from lab.report.matrix import plan_document, show_plan
 
-    given = {"bases": bases, "tree": tree, "jobs": jobs, "accel": accel, "fresh": fresh}
+    given = {"bases": bases, "tree": tree, "jobs": jobs, "accel": accel, "share": share, "fresh": fresh}
     with planned(file, quiet=as_json, **given) as (found, _, _, _):  # type: ignore[arg-type]
         cores = limits_of(found.ready.matrix).cores
     if as_json:
@@ -151,6 +154,7 @@ def run(
     tree: Path | None,
     jobs: int | None,
     accel: str | None,
+    share: str | None,
     fresh: bool,
     deadline: float | None,
     cluster: str | None,
@@ -175,10 +179,10 @@ def run(
     from lab.matrix.run import run as run_matrix
     from lab.report.matrix import night_document, show_night, told
 
-    given = {"bases": bases, "tree": tree, "jobs": jobs, "accel": accel, "fresh": fresh}
+    given = {"bases": bases, "tree": tree, "jobs": jobs, "accel": accel, "share": share, "fresh": fresh}
     with planned(file, quiet=True, **given) as (found, runner, history, setup):  # type: ignore[arg-type]
         watcher = told(found, quiet=as_json)
-        with hands_of(cluster, found, runner, setup, Wishes(jobs=jobs, accel=accel)) as (who, hands):
+        with hands_of(cluster, found, runner, setup, Wishes(jobs=jobs, accel=accel, share=share)) as (who, hands):
             done = run_matrix(found, history, who, setup.paths, seconds=deadline, watcher=watcher, hands=hands)
         night = history.night(done.id)
         if bisect_regressions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from lab.remote.steady import Steady, said
 from lab.remote.version import this_version
 from lab.remote.work import CONSOLE_BYTES, Made, Wanted, do
 from lab.remote.worker import toolchain_resource
+
+NOT_HERE = frozenset({"KilledWorker", "CancelledError"})
+"""Errors of Dask's that say nothing of a worker's honesty."""
 
 record = msgspec.json.Decoder(Build | Boot)
 
@@ -92,11 +96,17 @@ class Sent:
 
 
 class Checked(Executor):
-    """An executor that sends the probes of a :class:`Sent` to the workers, and looks at what comes back."""
+    """An executor that sends the probes of a :class:`Sent` to the workers, and looks at what comes back.
 
-    def __init__(self, inner: Executor, sent: Sent) -> None:
+    What a worker answers that no lab says, or can't do for a fault of its own, is done here instead, one probe at a
+    time, and told in a line. Work that killed its workers is not: it would kill this process too.
+    """
+
+    def __init__(self, inner: Executor, sent: Sent, tell: Callable[[str], None]) -> None:
         self.inner = inner
         self.sent = sent
+        self.tell = tell
+        self.one = threading.Lock()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Send ``fn``, which is ``partial(sent.build, point)`` or ``partial(sent.boot, point)``."""
@@ -105,19 +115,42 @@ class Checked(Executor):
         outer: Future[Any] = Future()
         outer.set_running_or_notify_cancel()
         inner = self.inner.submit(do, self.sent.wanted(what, point))
-        inner.add_done_callback(partial(self.settle, outer, Build if what == "build" else Boot, point))
+        inner.add_done_callback(partial(self.settle, outer, what, point))
         return outer
 
-    def settle(self, outer: Future[Any], kind: type[Any], point: int, inner: Future[Any]) -> None:
+    def settle(self, outer: Future[Any], what: str, point: int, inner: Future[Any]) -> None:
         """Hand on what came of it."""
         try:
-            outer.set_result(self.sent.checked(inner.result(), kind, point))
-        except UserError as error:
+            made = inner.result()
+        except InfrastructureError as error:  # the scheduler is gone
             outer.set_exception(error)
-        except InfrastructureError as error:
-            outer.set_exception(error)
+            return
         except BaseException as error:
-            outer.set_exception(InfrastructureError(f"the cluster could not probe point {point}: {said(error)}"))
+            if not isinstance(error, Exception) or type(error).__name__ in NOT_HERE:
+                outer.set_exception(InfrastructureError(f"the cluster could not probe point {point}: {said(error)}"))
+                return
+            self.instead(outer, what, point, f"a worker failed ({said(error)})")
+            return
+        try:
+            outer.set_result(self.sent.checked(made, Build if what == "build" else Boot, point))
+        except InfrastructureError as error:
+            self.instead(outer, what, point, error.message)
+        except BaseException as error:
+            outer.set_exception(error)
+
+    def instead(self, outer: Future[Any], what: str, point: int, why: str) -> None:
+        """Do it here, in a thread of its own: this one is the network's."""
+        verb = "built" if what == "build" else "booted"
+        self.tell(f"{why[:300]}; point {point} is {verb} here")
+        threading.Thread(target=self.here, args=(outer, what, point), daemon=True).start()
+
+    def here(self, outer: Future[Any], what: str, point: int) -> None:
+        """Do it here."""
+        try:
+            with self.one:
+                outer.set_result(self.sent.build(point, 0) if what == "build" else self.sent.boot(point, 0))
+        except BaseException as error:
+            outer.set_exception(error)
 
 
 @dataclass(frozen=True)
@@ -131,10 +164,18 @@ class Elsewhere:
 
 @contextlib.contextmanager
 def probing(
-    spec: Spec, request: wire.Request, line: Line, target: Target, *, paths: Paths, progress: Progress
+    spec: Spec,
+    request: wire.Request,
+    line: Line,
+    target: Target,
+    *,
+    paths: Paths,
+    progress: Progress,
+    tell: Callable[[str], None],
 ) -> Iterator[Elsewhere]:
     """The cluster as the hands of a bisect of ``line``, which is ``request``'s case here. Only workers count that build
-    with the same tools as this machine, for else two points would differ by more than a patch."""
+    with the same tools as this machine, for else two points would differ by more than a patch. ``tell`` gets a line for
+    each probe that a worker did not do as it should."""
     resource = toolchain_resource(line.toolchain.identity)
     progress("host", spec.address or "starting workers")
     with cluster(spec, (line.tree.base,), paths, progress) as client:
@@ -142,4 +183,4 @@ def probing(
         data, _ = wire.encode(request)
         sent = Sent(data, target, line.series_end, paths)
         executor = Steady(client, {resource: 1})
-        yield Elsewhere(sent, Hands(Checked(executor, sent), Lonely(client, resource).check), count)
+        yield Elsewhere(sent, Hands(Checked(executor, sent, tell), Lonely(client, resource).check), count)

@@ -17,6 +17,12 @@ from lab.progress import silent
 from lab.settings import Settings
 
 
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """Folders of this test's own."""
+    return Paths(cache=tmp_path / "cache", data=tmp_path / "data", config=tmp_path / "config")
+
+
 @pytest.fixture(scope="session")
 def kernel() -> Path:
     """A bzImage that boots: LAB_TEST_KERNEL, or the base of the example case, built where the store has it not."""

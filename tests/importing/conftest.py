@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.paths import Paths
+
 DEV = "Ärger Dev <dev@example.org>"
 
 
@@ -67,6 +69,12 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return make
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """A user's folders with nothing in them."""
+    return Paths(cache=tmp_path / "cache", data=tmp_path / "data", config=tmp_path / "config")
 
 
 @pytest.fixture

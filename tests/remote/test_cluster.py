@@ -66,9 +66,17 @@ class Said:
         return future
 
 
-def asked(made, tmp_path, target=None):
-    sent = Sent(b"{}", target or Target(), 3, Paths(tmp_path, tmp_path, tmp_path))
-    return Checked(Said(made), sent).submit(partial(sent.boot, 3), 0), sent
+class Here(Sent):
+    """Does itself what the worker did not."""
+
+    def boot(self, point, worker):
+        return msgspec.structs.replace(BAD, point=point, reason="here")
+
+
+def asked(made, tmp_path, told=None):
+    sent = Here(b"{}", Target(), 3, Paths(tmp_path, tmp_path, tmp_path))
+    tell = [].append if told is None else told.append
+    return Checked(Said(made), sent, tell).submit(partial(sent.boot, 3), 0), sent
 
 
 BAD = Boot(3, "bad", "kernel BUG in f", signature="bug:f")
@@ -88,12 +96,37 @@ BAD = Boot(3, "bad", "kernel BUG in f", signature="bug:f")
         RuntimeError("a worker died\nand a long story"),
     ],
 )
-def test_garbage_from_a_worker_is_an_error_and_no_verdict(tmp_path, made):
-    future, sent = asked(made, tmp_path)
-    with pytest.raises(InfrastructureError) as told:
-        future.result(timeout=5)
-    assert "\n" not in str(told.value)
+def test_garbage_from_a_worker_is_no_verdict_and_its_probe_is_made_here(tmp_path, made):
+    told = []
+    future, sent = asked(made, tmp_path, told)
+    assert future.result(timeout=5).reason == "here"
+    (line,) = told
+    assert line.endswith("; point 3 is booted here")
+    assert "\n" not in line
     assert not sent.target
+
+
+class KilledWorker(Exception):
+    """As Dask has it."""
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [KilledWorker("attempted to run on 3 different workers"), InfrastructureError("the scheduler is gone")],
+)
+def test_work_that_killed_its_workers_is_not_done_here(tmp_path, raised):
+    told = []
+    future, _ = asked(raised, tmp_path, told)
+    with pytest.raises(InfrastructureError) as error:
+        future.result(timeout=5)
+    assert "\n" not in str(error.value)
+    assert told == []
+
+
+def test_a_fault_of_the_one_who_asks_is_his(tmp_path):
+    future, _ = asked(Made(problem=wire.Problem("user", "another version of the lab")), tmp_path)
+    with pytest.raises(UserError, match="another version"):
+        future.result(timeout=5)
 
 
 def test_a_console_of_another_machine_is_kept_here_under_its_boot_alone(tmp_path):

@@ -1,5 +1,6 @@
 """A host in a network namespace of its own, with a real sshd, over a line that delays, loses and is cut. Needs root."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.paths import user_paths
+
+from ..conftest import run_lab
 from .conftest import CONFIG, SSHD, There, user, wait_for
 from .world import make_world
 
@@ -19,12 +23,15 @@ def run(*argv, check=True):
     return subprocess.run(argv, check=check, capture_output=True, text=True)
 
 
-@pytest.fixture
-def far(sshd, ready, tmp_path):
-    """``ready``, but its sshd is in another namespace, at the far end of a line that ``tc`` can spoil."""
+@contextlib.contextmanager
+def namespaced(host, number, tmp_path):
+    """``host``, but its sshd is in a namespace of its own, at the far end of a line that ``tc`` can spoil; gives the
+    near end's name. Lines are numbered."""
     if os.geteuid() != 0 or not (shutil.which("ip") and shutil.which("tc")):
         pytest.skip("network namespaces need root and iproute2")
-    space, near, away = f"lab{os.getpid()}", f"ln{os.getpid()}", f"lf{os.getpid()}"
+    sshd, space = host.sshd, f"lab{os.getpid()}-{number}"
+    near, away = f"ln{os.getpid()}-{number}", f"lf{os.getpid()}-{number}"
+    here, there = f"198.18.{77 + number}.1", f"198.18.{77 + number}.2"
     if run("ip", "netns", "add", space, check=False).returncode:
         pytest.skip("no network namespaces here")
     inside = ("ip", "netns", "exec", space)
@@ -33,22 +40,24 @@ def far(sshd, ready, tmp_path):
     kept = known.read_text()
     try:
         run("ip", "link", "add", near, "type", "veth", "peer", "name", away, "netns", space)
-        run("ip", "address", "add", "198.18.77.1/30", "dev", near)
+        run("ip", "address", "add", f"{here}/30", "dev", near)
         run("ip", "link", "set", near, "up")
-        run(*inside, "ip", "address", "add", "198.18.77.2/30", "dev", away)
+        run(*inside, "ip", "address", "add", f"{there}/30", "dev", away)
         run(*inside, "ip", "link", "set", away, "up")
         run(*inside, "ip", "link", "set", "lo", "up")
-        config = CONFIG.format(port=PORT, folder=sshd.folder).replace("127.0.0.1", "198.18.77.2")
-        (tmp_path / "config").write_text(config)
-        with (tmp_path / "log").open("wb") as log:
-            argv = [*inside, str(SSHD), "-D", "-e", "-f", str(tmp_path / "config")]
+        run(*inside, "ip", "route", "add", "default", "via", here)
+        config = CONFIG.format(port=PORT, folder=sshd.folder).replace("127.0.0.1", there)
+        (tmp_path / f"config{number}").write_text(config)
+        said = tmp_path / f"log{number}"
+        with said.open("wb") as log:
+            argv = [*inside, str(SSHD), "-D", "-e", "-f", str(tmp_path / f"config{number}")]
             process = subprocess.Popen(argv, stdout=log, stderr=log, process_group=0)
-        wait_for(lambda: b"listening on" in (tmp_path / "log").read_bytes() or process.poll() is not None)
-        assert process.poll() is None, (tmp_path / "log").read_text()
+        wait_for(lambda: b"listening on" in said.read_bytes() or process.poll() is not None)
+        assert process.poll() is None, said.read_text()
         key = " ".join((sshd.folder / "host_key.pub").read_text().split()[:2])
-        known.write_text(f"{kept}[198.18.77.2]:{PORT} {key}\n")
-        ready.add(address=f"{user()}@198.18.77.2:{PORT}")
-        yield ready, near
+        known.write_text(f"{kept}[{there}]:{PORT} {key}\n")
+        host.add(host.name, f"{user()}@{there}:{PORT}")
+        yield near
     finally:
         known.write_text(kept)
         for one in run("ip", "netns", "pids", space, check=False).stdout.split():
@@ -57,6 +66,13 @@ def far(sshd, ready, tmp_path):
             process.wait()
         run("ip", "link", "del", near, check=False)
         run("ip", "netns", "del", space, check=False)
+
+
+@pytest.fixture
+def far(ready, tmp_path):
+    """A host in a namespace, and the line to it."""
+    with namespaced(ready, 0, tmp_path) as line:
+        yield ready, line
 
 
 def test_a_slow_line_that_loses_packets_gives_the_same_kernel(far, tmp_path):
@@ -108,3 +124,30 @@ def test_a_host_with_a_full_disk_is_told_by_name_and_keeps_nothing_half_written(
         run("umount", "-l", str(cache))
     document = there.json("build", *world.arguments, "--at", "1", "--on", "loop", seconds=300)
     assert document["kernel"]["built"] is True
+
+
+@pytest.mark.build
+@pytest.mark.boot
+def test_two_hosts_in_namespaces_bisect_as_one_machine_does(ready, tmp_path):
+    """Both have the sources and kernels of this user's cache, each a cache of its own beside."""
+    pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+    second = There(ready.sshd, tmp_path / "second", ready.here, "second")
+    shutil.copytree(ready.folder, second.folder, symlinks=True)
+    own = user_paths().cache
+    for cache in (ready.folder / "cache", second.folder / "cache", ready.here / "cache"):
+        cache.mkdir(exist_ok=True)
+        for name in ("bases", "kernels", "kconfigs", "objects", "ccache"):
+            (own / name).mkdir(parents=True, exist_ok=True)
+            (cache / name).symlink_to(own / name)
+    with namespaced(ready, 0, tmp_path), namespaced(second, 1, tmp_path):
+        far = ready.json("bisect", "early-policy", "--cluster", "ssh:loop,second", seconds=3000)
+    alone = run_lab("bisect", "early-policy")
+    assert far["first_bad"] == alone["first_bad"]
+    assert far["first_bad"]["index"] == 6
+    assert [check["holds"] for check in far["proof"]] == [check["holds"] for check in alone["proof"]]
+    words = {probe["point"]: probe["verdict"] for probe in alone["probes"]}
+    both = {probe["point"]: probe["verdict"] for probe in far["probes"] if probe["point"] in words}
+    assert both == {point: words[point] for point in both}
+    assert {5, 6, 10} <= both.keys()
+    where = {len(list((host.folder / "cache" / "boots").glob("*"))) > 0 for host in (ready, second)}
+    assert where == {True}, "each of the two booted something"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ..kernel.conftest import KCONFIG, MAKEFILE, SOURCES
 
+HOLD_SECONDS = 600
+WAIT = "sleep 0.1; left=$((left - 1))"
 VERSION = "VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 7\nEXTRAVERSION =\n\n"
 SERIES = """\
 title = "t"
@@ -79,7 +81,9 @@ def make_world(folder: Path) -> World:
     """A world in ``folder``."""
     world = World(folder)
     world.tree.mkdir(parents=True)
-    wait = f'echo "$1" >>{folder}/built\nwhile [ -e {folder}/hold ]; do sleep 0.05; done\n'
+    # Bounded: a test that fails must not leave a build behind that waits for ever.
+    limit = f"left={HOLD_SECONDS * 10}\n"
+    wait = f'echo "$1" >>{folder}/built\n{limit}while [ -e {folder}/hold ] && [ $left -gt 0 ]; do {WAIT}; done\n'
     makefile = MAKEFILE.replace("@PYTHON@", sys.executable)
     files = {"Makefile": VERSION + makefile, "Kconfig": KCONFIG, "slow.sh": f"#!/bin/sh\n{wait}", **SOURCES}
     for name, text in files.items():

@@ -2,14 +2,13 @@
 
 import os
 import shutil
-from importlib.util import find_spec
 
 import pytest
 
 CHROMIUM = os.environ.get("LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-TOOLS = all(map(find_spec, ("playwright", "axe_playwright_python")))  # imported by who runs these tests alone
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install -e '.[dev]')")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
 pytestmark = [
-    pytest.mark.skipif(not TOOLS, reason="needs playwright and axe-playwright-python (pip install -e '.[dev]')"),
     pytest.mark.boot,  # as costly as booting guests, and one browser serves them all where nothing runs beside them
     pytest.mark.skipif(not CHROMIUM, reason="needs chromium (apt-get install chromium, or LAB_CHROMIUM=PATH)"),
 ]
@@ -18,9 +17,7 @@ PHONE = {"width": 390, "height": 844}
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
+    with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"], timeout=60_000
         )
@@ -65,9 +62,7 @@ def paths(folder, week):
 
 def violations(page):
     """What axe finds, in words."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
+    found = axe.Axe().run(page).response["violations"]
     return [f"{one['id']}: {node['html'][:120]}" for one in found for node in one["nodes"][:3]]
 
 

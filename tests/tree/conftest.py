@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.paths import Paths
 from tests.tree.site import Sign, Site, serving, signing
 
 MEMPOLICY = "".join(f"line {n}\n" for n in range(1, 41))
@@ -63,6 +64,12 @@ def git() -> Git:
 def made_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where this run keeps its kernels, so that each is made once."""
     return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """A lab with nothing in its cache."""
+    return Paths(cache=tmp_path / "cache", data=tmp_path / "data", config=tmp_path / "config")
 
 
 @pytest.fixture
