@@ -21,6 +21,7 @@ from lab.tree.importing.write import toml
 if TYPE_CHECKING:
     from lab.console.types import Finding
     from lab.line import Line, Probe, Setup
+    from lab.tree.types import Base
 
 COMMENT = "kernel-boot-lab bundle"
 HEADERS = {"bug": "kernel BUG at", "oops": "[#1]", "panic": "Kernel panic", "warning": "WARNING: "}
@@ -91,14 +92,43 @@ def files_of(line: Line, probe: Probe, setup: Setup) -> dict[str, bytes]:
     return {**files, "SHA256SUMS": sums.encode()}
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where the script looks for the kernel source, from where it fetches it otherwise, and what it tells of it."""
+
+    path: str
+    url: str
+    sha256: str
+    hint: str
+
+
+def source_of(name: str, base: Base) -> Source:
+    """What others can have base ``name`` from: the Debian package and the tarball of the table, or a release of
+    kernel.org, with the SHA-256 that it had here. Of a source package they are told how to unpack it."""
+    from lab.tree.bases import SOURCES, find_entry, load_table
+    from lab.tree.dsc import is_dsc
+    from lab.tree.releases import release
+
+    hint = f"Recorded on {base.source}" + (f"; {base.stand_in}" if base.stand_in else "")
+    entry, one = find_entry(name, load_table()), release(name)
+    if entry is not None:
+        package = str(SOURCES / f"{entry.package}.tar.xz") if entry.package else "linux"
+        return Source(package, entry.url if entry.sha256 else "", entry.sha256, hint)
+    if one is not None:
+        digest = re.match(rf"{re.escape(one.file)} of kernel\.org, sha256 ([0-9a-f]{{64}})", base.source)
+        return Source(one.file, one.url, digest[1] if digest else "", hint)
+    if is_dsc(name):
+        return Source("linux", "", "", f"{hint}. Unpack it with: dpkg-source -x {name} linux")
+    return Source("linux", "", "", hint)
+
+
 def recipe(line: Line, probe: Probe, compat: tuple[str, ...], patches: tuple[str, ...], setup: Setup) -> Recipe:
     """What the script does."""
     from lab.guest.command import TEMPLATE, kernel_command_line, render
     from lab.paths import data_folder
-    from lab.tree.bases import SOURCES, find_entry, load_table
 
     base = line.tree.base
-    entry = find_entry(line.case.base, load_table())
+    found = source_of(line.case.base, base)
     variables = make_variables(line.toolchain, line.compat, ("$(srctree)",))
     variables = [re.sub(r"^((?:HOST)?CC=)ccache ", r"\1", one) for one in variables]
     environment = {name: value for name, value in make_environment(setup.paths).items() if name.startswith("KBUILD_")}
@@ -113,10 +143,10 @@ def recipe(line: Line, probe: Probe, compat: tuple[str, ...], patches: tuple[str
     return Recipe(
         title=f"{line.case.title}: point {probe.point.index} of {line.series_end}",
         base=f"{base.version} ({line.case.base})",
-        base_hint=f"Recorded on {base.source}" + (f"; {base.stand_in}" if base.stand_in else ""),
-        source=str(SOURCES / f"{entry.package}.tar.xz") if entry and entry.package else "linux",
-        url=entry.url if entry and entry.sha256 else "",
-        sha256=entry.sha256 if entry else "",
+        base_hint=found.hint,
+        source=found.path,
+        url=found.url,
+        sha256=found.sha256,
         compat=compat,
         patches=patches,
         make=tuple(variables),

@@ -87,7 +87,11 @@ if [ ! -e "$source" ] && [ -n "$url" ] && command -v curl >/dev/null 2>&1; then
     fi
     [ -z "$sha256" ] || printf '%s  %s\\n' "$sha256" "$source" | sha256sum -c - >&2 || exit 2
 fi
-[ -e "$source" ] || {{ say "no kernel source at $source: name one: $0 SOURCE"; exit 2; }}
+[ -e "$source" ] || {{
+    say "no kernel source at $source: name one: $0 SOURCE"
+    say {shlex.quote(comment(recipe.base_hint))}
+    exit 2
+}}
 
 kernel=$work/objects/arch/x86/boot/bzImage
 if [ ! -f "$work/built" ]; then

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.bundle.pack import COMMENT, expected, machine_toml, tarball
+from lab.bundle.pack import COMMENT, expected, machine_toml, source_of, tarball
 from lab.bundle.script import INITRD, KERNEL, Recipe, script
 from lab.case import load_case
 from lab.console.scanner import scan_file
@@ -16,6 +16,7 @@ from lab.errors import UserError
 from lab.guest.machine import load_machine
 from lab.paths import Paths, data_folder
 from lab.tree.importing.take import is_bundle, unpacked
+from lab.tree.types import Base
 
 CONSOLES = Path(__file__).parents[1] / "data" / "consoles"
 EVIL = "x'; touch /tmp/owned; echo '$(id) `id` \"\\ \n\x1b[2J"
@@ -121,6 +122,38 @@ def test_a_bundle_comes_back_as_a_foreign_case(tmp_path):
     case = load_case(str(folder), tmp_path)
     assert case.patches[0].read_bytes() == b"x\n"
     assert case.origin is not None
+
+
+def test_a_bundle_that_only_seems_to_say_where_it_came_from_is_refused(tmp_path):
+    hidden = MANIFEST.replace(b'"t"', b'"""t\n[origin]\n"""')
+    path = tmp_path / "crash.tar.gz"
+    path.write_bytes(tarball("crash", {"series.toml": hidden, "patches/a.patch": b"x\n"}))
+    with pytest.raises(UserError):
+        unpacked(path, Paths(tmp_path / "c", tmp_path / "d", tmp_path / "e"))
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "found"),
+    [
+        ("debian-6.1", "x", ("/usr/src/linux-source-6.1.tar.xz", "linux-6.1.tar.xz", 64)),
+        (
+            "v6.5.3",
+            f"linux-6.5.3.tar.xz of kernel.org, sha256 {'1' * 64} (x)",
+            ("linux-6.5.3.tar.xz", "v6.x/linux-6.5.3.tar.xz", 64),
+        ),
+        ("v6.5.3", "0123456789ab of /home/me/linux", ("linux-6.5.3.tar.xz", "v6.x/linux-6.5.3.tar.xz", 0)),
+        ("v6.13-rc2", "x", ("linux-6.13-rc2.tar.gz", "t/linux-6.13-rc2.tar.gz", 0)),
+        ("linux_6.1.176-1.dsc", "x", ("linux", "", 0)),
+        ("0123456789ab", "x", ("linux", "", 0)),
+    ],
+)
+def test_a_bundle_knows_where_others_get_its_base(name, source, found):
+    one = source_of(name, Base(name, "6", source, Path("r"), "c"))
+    assert (one.path, len(one.sha256)) == (found[0], found[2])
+    assert one.url.endswith(found[1])
+    assert bool(one.url) == bool(found[1])
+    assert source in one.hint
+    assert ("dpkg-source -x linux_6.1.176-1.dsc linux" in one.hint) == name.endswith(".dsc")
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ def unpacked(path: Path, paths: Paths) -> Path:
         if not any(line.strip() == "[origin]" for line in manifest.read_text(errors="replace").splitlines()):
             with manifest.open("a", encoding="utf-8") as file:  # what came by mail is foreign, whatever it says
                 file.write('\n[origin]\nsource = "a bundle"\n')
-        load_case(str(work / "case"), work)
+        if load_case(str(work / "case"), work).origin is None:
+            raise UserError(f"{path}: its {MANIFEST} hides that it is a stranger's")
         (work / "case").rename(folder)
     except (tarfile.TarError, EOFError, OSError, UnicodeError) as error:
         raise UserError(f"{path}: a damaged bundle: {error}") from None
