@@ -37,6 +37,7 @@ def imported_document(done: ImportedCase) -> Document:
         "prerequisite_change_ids": chosen.prerequisite_changes,
         "change_id": chosen.change_id,
         "genuine": done.genuine,
+        "switches": done.switches,
         "notes": chosen.notes,
         "mails": chosen.mails,
     }  # fmt: skip
@@ -69,6 +70,8 @@ def show_imported(done: ImportedCase, *, brief: bool = False) -> None:
         say(one_line(f"Base: {done.choice.name}, by {done.choice.why}"))
     else:
         say(one_line(f"Base: none chosen: {done.missing}"))
+    if done.switches:
+        say(one_line(f"Kconfig: what it brings is switched on: {', '.join(done.switches)}"))
     for fix in chosen.fixes:
         say(one_line(f"Fix: {fix.subject.title} (by {fix.name or fix.email})"))
     if brief:

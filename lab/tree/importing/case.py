@@ -11,6 +11,7 @@ from lab.errors import UserError
 from lab.paths import Paths
 from lab.tree.importing.base import Choice, choose_base
 from lab.tree.importing.ingest import Ingested, ingest
+from lab.tree.importing.switches import switches
 from lab.tree.importing.write import NAME, Plan, write_case
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ImportedCase:
     """A case that was written. ``choice`` is None where no base is at hand, and ``missing`` then says what is needed;
-    ``genuine`` says what it has to do with a case that names it."""
+    ``genuine`` says what it has to do with a case that names it, ``switches`` are the kconfig symbols it brings."""
 
     folder: Path
     ingested: Ingested
     choice: Choice | None
     missing: str = ""
     genuine: str = ""
+    switches: tuple[str, ...] = ()
 
 
 def import_case(
@@ -58,13 +60,14 @@ def import_case(
         base=choice.name if choice else ingested.chosen.base_commit,
         source=ingested.source,
         patch_ids=ingested.patch_ids,
+        switches=switches(ingested.chosen.patches),
     )
     folder = (output or default_folder(paths)) / (name or ingested.name or "series")
     from lab.tree.importing.genuine import note_genuine
 
     if fresh or not folder.exists():
         write_case(folder, ingested.chosen, plan)
-    return ImportedCase(folder, ingested, choice, missing, note_genuine(ingested, paths))
+    return ImportedCase(folder, ingested, choice, missing, note_genuine(ingested, paths), plan.switches)
 
 
 def default_folder(paths: Paths) -> Path:

@@ -15,6 +15,7 @@ from lab.errors import UserError
 from lab.files import sync_folder
 from lab.tree.importing.choose import Chosen
 from lab.tree.importing.letter import Letter
+from lab.tree.importing.switches import TEMPLATE, template
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
@@ -28,6 +29,8 @@ class Plan:
     machine: str = "two-nodes"
     source: str = ""
     patch_ids: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
+    """Kconfig symbols that the series brings, to be switched on beside what ``kconfig`` asks for."""
 
 
 def slug(title: str, limit: int = 52) -> str:
@@ -56,6 +59,8 @@ def write_case(folder: Path, chosen: Chosen, plan: Plan) -> None:
             (work / "fix" / name).write_bytes(patch_file(letter))
         if chosen.cover:
             (work / "cover.txt").write_bytes(patch_file(chosen.cover))
+        if plan.switches:
+            (work / TEMPLATE).write_text(template(plan.switches, plan.kconfig), encoding="utf-8")
         (work / MANIFEST).write_text(manifest(chosen, plan), encoding="utf-8")
         work.rename(folder)
         sync_folder(folder.parent)
@@ -127,7 +132,7 @@ def manifest(chosen: Chosen, plan: Plan) -> str:
         comment = "# Nothing in the mails says what they apply to: name a base, or one with --tree.\n"
     lines = [
         f"title = {toml(title)}\n{comment}base = {toml(plan.base or 'HEAD')}",
-        f"kconfig = {toml(plan.kconfig)}\nmachine = {toml(plan.machine)}",
+        f"kconfig = {toml(TEMPLATE if plan.switches else plan.kconfig)}\nmachine = {toml(plan.machine)}",
         f"patches = {toml(names(chosen.patches))}",
     ]
     fixes = [f"fix/{name}" for name in names(chosen.fixes)]
