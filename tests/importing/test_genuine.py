@@ -112,6 +112,34 @@ def test_a_base_is_chosen_by_the_blobs_that_are_named(write, paths, kernel_tree)
     assert "1 of the 1 files that the patches name are the same" in done.choice.why
 
 
+def test_what_was_imported_is_at_hand_by_its_name(write, paths, tmp_path, kernel_tree):
+    """A tarball of the same content, a release that was fetched and a source package: none needs a --tree."""
+    import subprocess
+    import tarfile
+
+    from lab.settings import Settings
+    from lab.tree.get import get_base
+    from lab.tree.releases import import_name, release
+    from lab.tree.repos import import_archive
+
+    (kernel_tree / "mm" / "slub.c").write_text("int slub;\nint other;\n")
+    with tarfile.open(tmp_path / "near.tar", "w") as tar:
+        tar.add(kernel_tree, "linux")
+    near = get_base(str(tmp_path / "near.tar"), paths, Settings())
+    (kernel_tree / "mm" / "slub.c").write_text("int slub;\n")
+    with tarfile.open(tmp_path / "linux.tar", "w") as tar:
+        tar.add(kernel_tree, "linux")
+    one = release("v3.7.2")
+    import_archive(paths, import_name(one), tmp_path / "linux.tar", origin=one.file, version=one.version)
+    argv = ["git", "hash-object", kernel_tree / "mm" / "slub.c"]
+    blob = subprocess.run(argv, capture_output=True, text=True, check=True).stdout[:7]
+    mails = [mail.replace(b"1111111..2222222", f"{blob}..2222222".encode()) for mail in series(1)]
+    done = import_case(str(write("x.mbox", mbox(*mails))), paths, {}, output=paths.cache / "o")
+    assert (done.choice.name, done.choice.tree, done.choice.fits) == ("v3.7.2", None, 1)
+    assert load_case(str(done.folder), tmp_path).base == "v3.7.2"
+    assert {row.name for row in stock(paths, {}, tmp_path) if row.state == "imported"} == {"v3.7.2", near.name}
+
+
 def test_a_base_is_chosen_by_date_where_no_blob_fits(write, paths, kernel_tree):
     done = import_case(str(write("x.mbox", mbox(*series(1)))), paths, {}, tree=kernel_tree, output=paths.cache / "o")
     assert "Linux 3.7 was being made then" in done.choice.why

@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 
 from lab.paths import Paths
+from lab.tree import bases, dsc
+from lab.tree.git import git as lab_git
+from lab.tree.git import text
+from tests.tree.kernels import makefile
+from tests.tree.packing import described, good
 from tests.tree.site import Sign, Site, serving, signing
 
+RC4 = "77b67063bb6bce6d475e910d3b886a606d0d91f7"
+NOWHERE = "http://127.0.0.1:9/linux.tar.xz"
 MEMPOLICY = "".join(f"line {n}\n" for n in range(1, 41))
-
-
-def makefile(version: str) -> str:
-    """The head of the kernel's Makefile for ``version`` (``3.7.0-rc4``)."""
-    number, dash, extra = version.partition("-")
-    major, patch, sub = number.split(".")
-    numbers = f"VERSION = {major}\nPATCHLEVEL = {patch}\nSUBLEVEL = {sub}\n"
-    return f"# SPDX\n{numbers}EXTRAVERSION = {dash}{extra}\nNAME = Test\n"
 
 
 def write_kernel(folder: Path, version: str) -> Path:
@@ -118,3 +117,49 @@ def sign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sign, Path]
     """A function that clear-signs with a key of its own, and the keyring that has this key; made once."""
     with signing(tmp_path_factory.mktemp("key")) as made:
         yield made
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """All that is in a folder, with time stamps."""
+    return {
+        str(path): (path.lstat().st_mtime_ns, path.lstat().st_mode, b"" if path.is_dir() else path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_dir() or path.is_file()
+    }
+
+
+def listing(repo: Path, commit: str) -> str:
+    return text(lab_git(repo, "ls-tree", "-r", commit))
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """``package("6.1.7-1")``: what dpkg says of the source package's version; nothing is installed for ``""``."""
+
+    def set_version(version: str) -> None:
+        monkeypatch.setattr(bases, "installed_version", lambda package: version)
+
+    return set_version
+
+
+@pytest.fixture
+def source_package(tmp_path: Path) -> Callable[..., Path]:
+    """``source_package(files)`` writes a source package; without ``files`` a good one with a quilt series."""
+
+    def make(files: dict[str, bytes] | None = None, dsc: bytes | None = None, **options: str) -> Path:
+        files = good() if files is None else files
+        folder = tmp_path / "package"
+        folder.mkdir(exist_ok=True)
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        path = folder / "linux_6.1.7-1~bpo12+1.dsc"
+        path.write_bytes(described(files, **options).encode() if dsc is None else dsc)
+        return path
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def no_keyring_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing depends on what is installed here."""
+    monkeypatch.setattr(dsc, "default_keyrings", list)
