@@ -69,7 +69,7 @@ def examine(paths: Paths, *, accelerator: bool = True, share: Where | None = Non
     checks = [python()]
     checks += [tool(entry) for entry in TOOLS]
     checks += [header(*entry) for entry in HEADERS]
-    checks += [base_source(), disk(paths), memory()]
+    checks += [base_source(), disk(paths), memory(), boards()]
     if accelerator:
         checks.append(accelerators(paths))
     if share is not None:
@@ -107,6 +107,17 @@ def base_source() -> Check:
         return Check("base debian-6.1", "ok", str(path))
     mend = f"{APT} linux-source-6.1"
     return Check("base debian-6.1", "optional", "package linux-source-6.1 is not here; kernel.org's 6.1 is used", mend)
+
+
+def boards() -> Check:
+    """What drives real boards."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return Check("labgrid", "ok", version("labgrid"))
+    except PackageNotFoundError:
+        mend = "pip install 'kernel-boot-lab[boards]'; in a checkout: ci/setup boards"
+        return Check("labgrid", "optional", "not found; needed for real boards", mend)
 
 
 def disk(paths: Paths) -> Check:

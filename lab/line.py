@@ -17,6 +17,7 @@ from lab.paths import Paths, data_folder
 from lab.progress import Progress
 
 if TYPE_CHECKING:
+    from lab.board.environment import Board
     from lab.case import Case
     from lab.guest.ahead import Ahead
     from lab.guest.live import Live
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 class Setup:
     """Where this user's things are and how the work is to be done. ``timeout`` is in seconds of guest time,
     ``build_seconds`` what one build may take; ``base`` is there where the case's base was found already, by another
-    machine of the same lab; ``share`` is where kernels are fetched from and put to beside the store here."""
+    machine of the same lab; ``share`` is where kernels are fetched from and put to beside the store here. ``board`` is
+    a real board to boot on, in the place of every guest."""
 
     paths: Paths
     settings: Settings
@@ -48,6 +50,7 @@ class Setup:
     build_seconds: float = 4 * 3600.0
     base: Base | None = None
     share: Share | None = None
+    board: Board | None = None
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be booted: an image, the machine, more words for its command line, and its symbols."""
+    """What is to be booted: an image (``None`` for what a board boots by itself), the machine, more words for its
+    command line, and its symbols."""
 
-    image: Path
+    image: Path | None
     machine: Machine
     append: str = ""
     vmlinux: Path | None = None
@@ -100,12 +104,20 @@ def prepare(case: Case, setup: Setup) -> Line:
 
     Raises :class:`UserError` for what is wrong in the case and :class:`InfrastructureError` for what is missing here.
     """
-    from lab.guest.machine import load_machine
     from lab.kernel.toolchain import detect_toolchain
 
-    machine = load_machine(case.machine, data_folder("qemu"))
+    machine = machine_for(case, setup)
     toolchain = detect_toolchain(setup.cc, machine.arch)
     return line_with(case, setup.base or base_for(case, setup), toolchain, setup)
+
+
+def machine_for(case: Case, setup: Setup) -> Machine:
+    """What ``case`` is booted on: the board that was named, or the case's machine."""
+    if setup.board is not None:
+        return setup.board.machine
+    from lab.guest.machine import load_machine
+
+    return load_machine(case.machine, data_folder("qemu"))
 
 
 def base_for(case: Case, setup: Setup) -> Base:
@@ -126,12 +138,11 @@ def base_for(case: Case, setup: Setup) -> Base:
 
 def line_with(case: Case, base: Base, toolchain: Toolchain, setup: Setup) -> Line:
     """``case`` on ``base`` as it is built with ``toolchain``: the same on every machine."""
-    from lab.guest.machine import load_machine
     from lab.kernel.compat import choose_compat
     from lab.kernel.kconfig import render
     from lab.tree.series import apply_series
 
-    machine = load_machine(case.machine, data_folder("qemu"))
+    machine = machine_for(case, setup)
     compat = choose_compat(base.version, toolchain)
     setup.progress("series", case.name)
     tree = apply_series(
@@ -286,11 +297,14 @@ def boot_target(
 
     With ``programs`` the guest runs them, and has ``program_seconds`` more for that.
     """
+    if setup.board is not None:
+        return on_board(setup.board, target, setup, on_console, programs=programs, seconds=program_seconds)
     from lab.guest.accel import choose
     from lab.guest.initramfs import build
     from lab.guest.run import boot
 
     machine = target.machine
+    assert target.image is not None  # noqa: S101 - only a board boots without one
     initramfs = build(setup.paths, arch=machine.arch)
     accel = choose(setup.accel, paths=setup.paths, image=target.image, initramfs=initramfs, arch=machine.arch)
     if programs:
@@ -314,6 +328,37 @@ def boot_target(
     return replace(run, notes=(accel.note, *run.notes)) if accel.note else run
 
 
+def on_board(
+    board: Board,
+    target: Target,
+    setup: Setup,
+    on_console: Callable[[bytes], None] | None,
+    *,
+    programs: Sequence[Program],
+    seconds: float,
+) -> Boot:
+    """One run of ``target`` on a real board, with the user space that guests get where the board takes one."""
+    from lab.board.environment import INITRAMFS
+    from lab.board.run import Ask, boot
+
+    initramfs = None
+    if INITRAMFS in board.takes:
+        from lab.guest.initramfs import build
+        from lab.guest.programs import extra_files
+
+        initramfs = build(setup.paths, extra=extra_files(programs) if programs else None, arch=board.options.arch)
+    ask = Ask(
+        board=board,
+        image=target.image,
+        initramfs=initramfs,
+        append=target.append,
+        deadline=setup.timeout + (seconds if programs else 0.0),
+        vmlinux=target.vmlinux,
+        programs=tuple(program.name for program in programs),
+    )
+    return boot(ask, paths=setup.paths, progress=setup.progress, on_console=on_console)
+
+
 @contextmanager
 def live_target(target: Target, setup: Setup, seconds: float) -> Iterator[Live]:
     """``target`` as a guest to work in for ``seconds`` at most (see :mod:`lab.guest.live`); gone when this is left.
@@ -326,14 +371,17 @@ def live_target(target: Target, setup: Setup, seconds: float) -> Iterator[Live]:
     from lab.guest.live import agent_files, living
     from lab.guest.run import boot
 
+    image = target.image
+    if setup.board is not None or image is None:
+        raise UserError("a real board cannot be worked in so far")
     if target.machine.arch != DEFAULT:
         raise UserError(f"machine {target.machine.name}: only guests of {DEFAULT} can be worked in so far")
-    accel = choose(setup.accel, paths=setup.paths, image=target.image, initramfs=build(setup.paths))
+    accel = choose(setup.accel, paths=setup.paths, image=image, initramfs=build(setup.paths))
     initramfs = build(setup.paths, extra=agent_files(setup.paths))
 
     def run(live: Live) -> Boot:
         return boot(
-            target.image,
+            image,
             target.machine,
             initramfs=initramfs,
             accel=accel.name,

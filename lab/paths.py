@@ -10,8 +10,8 @@ from lab.xdg import cache_folder, user_folder
 
 
 def data_folder(name: str) -> Path:
-    """Folder ``name`` (``patches``, ``kconfigs`` or ``qemu``) of the project: at the top of a checkout, inside the
-    package when it was installed from a wheel (beside the package, other projects have a ``qemu`` then)."""
+    """Folder ``name`` (``patches``, ``kconfigs``, ``qemu``, ``boards``) of the project: at a checkout's top, inside
+    the package when it was installed from a wheel (beside the package, other projects have a ``qemu`` then)."""
     package = Path(__file__).resolve().parent
     installed = package / "data" / name
     return installed if installed.is_dir() else package.parent / name

@@ -19,7 +19,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     a key in it. ``dsc_keyrings`` are keyrings that every ``.dsc`` of Debian or Ubuntu must be signed by a key of; none:
     those of the installed keyring packages are asked. ``history`` is the URL of a shared history
     (``postgresql://user@host/lab``); empty: a file of this user's. ``share`` is the place of the store's shared side: a
-    folder, ``sftp://…`` or ``s3://…`` (lab.share.where).
+    folder, ``sftp://…`` or ``s3://…`` (lab.share.where). ``boards`` maps a board's name to its labgrid environment.
     """
 
     bases: dict[str, str] = {}
@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     kernel_org_keyring: str = ""
     share: str = ""
     dsc_keyrings: list[str] = []
+    boards: dict[str, str] = {}
 
 
 def load_settings(path: Path) -> Settings:

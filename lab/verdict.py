@@ -11,7 +11,7 @@ from typing import Literal
 
 from lab.case import Expect
 from lab.console.types import Finding, Report
-from lab.guest.types import Boot
+from lab.guest.types import FAULTS, Boot
 from lab.kernel.types import BuildFailure
 
 Word = Literal["good", "bad", "skip"]
@@ -77,7 +77,7 @@ def judge_report(report: Report, expect: Expect = ANY) -> Verdict:
 
 def judge_boot(boot: Boot, expect: Expect = ANY) -> Verdict:
     """The verdict on a boot: what QEMU and the accelerator did comes before what the console says."""
-    if boot.outcome in ("accelerator", "qemu", "interrupted"):
+    if boot.outcome in FAULTS:
         return Verdict("skip", boot.detail)
     verdict = judge_report(boot.report, expect)
     if verdict.word == "good":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lab.bisect.records import Boot, Event, Sight, Word
 from lab.case import Expect
+from lab.guest.types import FAULTS
 from lab.guest.types import Boot as Run
 from lab.verdict import ANY, HARMLESS, judge_boot
 
@@ -70,7 +71,7 @@ def sights(run: Run) -> tuple[Sight, ...]:
 
 def judged(run: Run, target: Target) -> tuple[Word, str]:
     """Good, bad, something else or a fault of the world, and why."""
-    if run.outcome in ("accelerator", "qemu", "interrupted"):
+    if run.outcome in FAULTS:
         return "fault", run.detail
     if target:
         seen = next((sight for sight in sights(run) if target.is_it(sight)), None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.common import BOOT, BUILD, ON, TREE, F, Wishes, chosen_case, emit, output_options, wishes, working
+from lab.cli.common import BOARD, BOOT, BUILD, ON, TREE, F, Wishes, chosen_case, emit, output_options, wishes, working
 from lab.cli.hunts import BAD_MACHINE, Hunting, hunt_config, hunt_history, hunt_machine
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def several(options: tuple[Any, ...]) -> Callable[[F], F]:
 
 @bisect.command(cls=Hunting, context_settings=HELP)
 @click.argument("case")
-@wishes(TREE, ON, *BUILD, *BOOT)
+@wishes(TREE, ON, BOARD, *BUILD, *BOOT)
 @several(RULES)
 @click.option(
     "--cluster",
@@ -123,6 +123,7 @@ def run(*, case: str, wishes: Wishes, as_json: bool, **more: Any) -> int:
     lab bisect early-policy --tree ~/linux --good v6.1 --bad v6.2    which commit of a history
     lab bisect early-policy --on cellar                          on another host
     lab bisect early-policy --cluster local:2                    two probes at once, by Dask
+    lab bisect early-policy --board lab-x86                      on a real board
     lab bisect log early-policy                                  what was seen so far
     lab bisect replay bisect.jsonl                               a bisect again, from its journal
     """
@@ -134,6 +135,10 @@ def run(*, case: str, wishes: Wishes, as_json: bool, **more: Any) -> int:
         wishes.on or more["config"] or more["bad_machine"] or more["good"] or more["bad"] or more["workers"] > 1
     ):
         raise click.UsageError("--cluster is for the bisect of a series, and says itself how many workers there are")
+    if wishes.board and (
+        any(more[name] for name in ("cluster", "config", "bad_machine", "good", "bad")) or more["workers"] > 1
+    ):
+        raise click.UsageError("--board is for the bisect of a series, one boot after the other")
     config, bad_machine, at = more.pop("config"), more.pop("bad_machine"), more.pop("at")
     if config and bad_machine:
         raise click.UsageError("--config and --machine GOOD BAD ask two questions: ask one after the other")
@@ -237,7 +242,8 @@ def options_of(more: dict[str, Any]) -> Options:
 def command_of(case: str, wishes: Wishes) -> tuple[str, ...]:
     """The command that asks the same again."""
     said = {"--tree": wishes.tree, "--kconfig": wishes.kconfig, "--cc": wishes.cc, "--machine": wishes.machine}
-    said |= {"--accel": wishes.accel, "--timeout": None if wishes.timeout == 60.0 else f"{wishes.timeout:g}"}
+    said |= {"--board": wishes.board, "--accel": wishes.accel}
+    said |= {"--timeout": None if wishes.timeout == 60.0 else f"{wishes.timeout:g}"}
     given = [word for name, value in said.items() if value is not None for word in (name, str(value))]
     return ("lab", "bisect", case, *given)
 
@@ -281,7 +287,7 @@ def verdicts_in(file: Path, question: Question) -> tuple[Told, ...]:
 
 @bisect.command(context_settings=HELP)
 @click.argument("case")
-@wishes(TREE, *BUILD, *BOOT)
+@wishes(TREE, BOARD, *BUILD, *BOOT)
 @click.option("--git", "as_git", is_flag=True, help="In the format of git bisect log, which git can replay.")
 @click.option("--journal", is_flag=True, help="The journal itself, for 'lab bisect replay'.")
 @output_options

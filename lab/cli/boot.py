@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lab.cli.common import (
+    BOARD,
     BOOT,
     BUILD,
     ON,
@@ -59,7 +60,7 @@ DEFAULT_MACHINE = "two-nodes"
     help="How long the test programs may take together.",
 )
 @click.option("--shell", is_flag=True, help="A shell in the guest; Ctrl-] ends it.")
-@wishes(TREE, ON, *BUILD, *BOOT)
+@wishes(TREE, ON, BOARD, *BUILD, *BOOT)
 @output_options
 def boot(
     *,
@@ -77,17 +78,23 @@ def boot(
 ) -> int:
     """Boot one kernel, a point of CASE or any --kernel IMAGE, and say how far it came.
 
+    With --board on a real board that labgrid drives; without CASE and --kernel what that board boots by itself.
+
     Exits by the verdict: 0 good (user space ran and saw every node; each --program passed), 1 bad, 125 skip.
 
     \b
     lab boot early-policy --at 0
     lab boot --kernel arch/x86/boot/bzImage --machine far --live
     lab boot early-policy --on cellar --live
+    lab boot early-policy --at 0 --board qemu-two-nodes
+    lab boot --board ./imx8.yaml --live
     lab boot --kernel bzImage --shell
     lab boot --kernel bzImage --program ./test.c --program './stress.c 60' --json | jq '.programs[].summary'
     """
-    if (case is None) == (kernel is None):
+    if (case is None) == (kernel is None) and (case or not wishes.board):
         raise click.UsageError("name either a CASE or a --kernel IMAGE")
+    if shell and wishes.board:
+        raise click.UsageError("--shell is for guests; labgrid-client console is a board's")
     if shell and as_json:
         raise click.UsageError("--shell is for a person, --json for a program")
     if shell and wanted:
@@ -102,8 +109,10 @@ def boot(
         line: Line | None = None
         if wishes.on:
             return boot_on(chosen_case(str(case), wishes), setup, wishes, at, append, flags=(with_fix, live, as_json))
-        if kernel:
-            target: Target | BuildFailure = of_image(kernel, wishes.machine, append, ahead)
+        if setup.board and not case:
+            target: Target | BuildFailure = Target(kernel, setup.board.machine, append)
+        elif kernel:
+            target = of_image(kernel, wishes.machine, append, ahead)
         else:
             line, target = of_case(chosen_case(str(case), wishes), setup, at=at, with_fix=with_fix, append=append)
         if not isinstance(target, Target):
@@ -236,6 +245,7 @@ def enter_shell(target: Target, setup: Setup) -> int:
     """Hand the terminal to a shell in the guest."""
     from lab.guest.shell import interact
 
+    assert target.image is not None  # noqa: S101 - a guest
     return interact(target.image, target.machine, paths=setup.paths, requested=setup.accel, append=target.append)
 
 

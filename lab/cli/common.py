@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from lab.board.environment import Board
     from lab.case import Case
     from lab.line import Line, Setup
+    from lab.paths import Paths
+    from lab.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,9 +43,11 @@ class Wishes:
     machine: str | None = None
     on: str | None = None
     share: str | None = None
+    board: str | None = None
 
 
 ON = click.option("--on", metavar="NAME", help="Do it on this host of 'lab hosts'; what comes of it is here after.")
+BOARD = click.option("--board", metavar="NAME", help="Boot on this board: a labgrid environment, see docs/boards.md.")
 TREE = click.option(
     "--tree",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -133,6 +138,7 @@ def working(wishes: Wishes, *, quiet: bool) -> Iterator[Setup]:
 
     paths = user_paths()
     settings = load_settings(paths.config_file)
+    board = board_of(wishes, paths, settings) if wishes.board else None
     with shown(quiet=quiet) as progress:
         yield Setup(
             paths=paths,
@@ -144,6 +150,7 @@ def working(wishes: Wishes, *, quiet: bool) -> Iterator[Setup]:
             accel=wishes.accel or settings.accel,
             timeout=wishes.timeout,
             share=share_of(wishes.share, settings, tell),
+            board=board,
         )
 
 
@@ -152,6 +159,16 @@ def tell(text: str) -> None:
     from lab.report.plain import one_line
 
     click.echo(f"lab: {one_line(text)}", err=True)
+
+
+def board_of(wishes: Wishes, paths: Paths, settings: Settings) -> Board:
+    """The board that was named; it is the machine, and nothing is emulated."""
+    said = {"--machine": wishes.machine, "--accel": wishes.accel, "--on": wishes.on}
+    if other := next((option for option, value in said.items() if value), None):
+        raise click.UsageError(f"--board and {other} exclude each other")
+    from lab.board.environment import load_board
+
+    return load_board(wishes.board or "", paths, settings)
 
 
 def emit(document: object) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.common import BOOT, BUILD, ON, TREE, Wishes, emit, output_options, wishes, working
+from lab.cli.common import BOARD, BOOT, BUILD, ON, TREE, Wishes, emit, output_options, wishes, working
 
 if TYPE_CHECKING:
     from lab.line import Setup
@@ -36,7 +36,7 @@ def parse_points(_context: click.Context, _option: click.Parameter, value: str |
 @click.option("--at", "at", callback=parse_points, metavar="N[,N|-N]", help="These points only: 0 is the base.")
 @click.option("--with-fix", is_flag=True, help="The series plus its fix, and the case's test programs on it.")
 @click.option("--genuine", is_flag=True, help="The series on the mailing list that CASE is written after.")
-@wishes(TREE, ON, *BUILD, *BOOT)
+@wishes(TREE, ON, BOARD, *BUILD, *BOOT)
 @output_options
 def repro(*, case: str, at: tuple[int, ...], with_fix: bool, genuine: bool, wishes: Wishes, as_json: bool) -> int:
     """Reproduce CASE: build and boot the series' end, and its base for comparison.
@@ -56,6 +56,7 @@ def repro(*, case: str, at: tuple[int, ...], with_fix: bool, genuine: bool, wish
     lab repro ./my-series --tree ~/src/linux
     lab repro thread.mbox --tree ~/src/linux
     lab repro early-policy --on cellar
+    lab repro early-policy --board lab-x86
     """
     from lab.line import prepare
     from lab.repro import conclude, plan, reproduce

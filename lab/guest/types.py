@@ -17,8 +17,12 @@ Outcome = Literal[
     "hang",  # the deadline passed without a marker
     "accelerator",  # the accelerator broke, not the kernel
     "qemu",  # QEMU could not be started or ended by a fault of its own
+    "board",  # a real board, its console, loader or power failed, or its line lost what would have told
     "interrupted",  # the run was ended from outside
 ]
+
+FAULTS: tuple[Outcome, ...] = ("accelerator", "qemu", "board", "interrupted")
+"""Outcomes that say nothing about the kernel."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,12 @@ class Boot:
     """One run of one kernel on one machine.
 
     ``console`` is the log as it came from the serial line, ``folder`` holds it and ``boot.json``; ``argv`` is the
-    QEMU command without a shell; ``seconds`` from exec to the end. ``fatal_seconds`` is when the header of the first
-    fatal finding was read, ``last_byte_seconds`` when the console's last byte was, ``ended_seconds`` when QEMU was
-    gone, all from exec; ``None`` where there was none or it is not known. ``detail`` says in a sentence what ended it.
-    ``nodes`` are the NUMA nodes that the machine has and that the guest must report. ``programs`` are the results of
-    the test programs that were to be run in it, one each, also of those that never began.
+    QEMU command without a shell, empty for a real board; ``seconds`` from exec to the end. ``fatal_seconds`` is when
+    the header of the first fatal finding was read, ``last_byte_seconds`` when the console's last byte was,
+    ``ended_seconds`` when QEMU was gone, all from exec; ``None`` where there was none or it is not known. ``detail``
+    says in a sentence what ended it. ``nodes`` are the NUMA nodes that the machine has and that the guest must report.
+    ``programs`` are the results of the test programs that were to be run in it, one each, also of those that never
+    began.
     """
 
     outcome: Outcome

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab.errors import InfrastructureError
 
-FOLDERS = ("lab", "patches", "kconfigs", "qemu")
+FOLDERS = ("lab", "patches", "kconfigs", "qemu", "boards")
 FILES = ("pyproject.toml", "README.md", "ci/setup", "ci/debian-packages")
 EXTRAS = ("cluster",)
 """What a host gets beside what every lab needs."""

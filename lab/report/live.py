@@ -21,6 +21,7 @@ STEPS = {
     "bisect": "next:",
     "verdict": "seen:",
     "host": "on",
+    "board": "board",
     "push": "pushing",
     "fetch": "fetching",
     "share": "asking",
