@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.common import ACCELERATORS, SHARE, F, Wishes, emit, output_options, working
+from lab.cli.common import ACCELERATORS, SHARE, Wishes, emit, output_options, working
 
 if TYPE_CHECKING:
     from lab.history.store import History
@@ -43,8 +44,34 @@ def base_places(_context: click.Context, _option: click.Parameter, values: tuple
     return places
 
 
-def common_options(function: F) -> F:
-    """What plan and run share."""
+@dataclass(frozen=True)
+class Asked:
+    """What plan and run were asked for alike."""
+
+    file: Path
+    bases: dict[str, str]
+    wishes: Wishes
+    fresh: bool
+
+
+def common_options(function: Callable[..., int]) -> Callable[..., int]:
+    """The options that plan and run share, as one value: ``asked``."""
+
+    @functools.wraps(function)
+    def command(
+        *,
+        file: Path,
+        bases: dict[str, str],
+        tree: Path | None,
+        jobs: int | None,
+        accel: str | None,
+        share: str | None,
+        fresh: bool,
+        **more: Any,
+    ) -> int:
+        asked = Asked(file, bases, Wishes(tree=tree, jobs=jobs, accel=accel, share=share), fresh)
+        return function(asked=asked, **more)
+
     options = (
         click.argument("file", type=click.Path(dir_okay=False, path_type=Path)),
         click.option(
@@ -65,24 +92,15 @@ def common_options(function: F) -> F:
         SHARE,
         click.option("--new", "fresh", is_flag=True, help="A fresh run, also where one was broken off."),
     )
+    wrapped: Callable[..., int] = command
     for option in reversed(options):
-        function = option(function)
-    return function
+        wrapped = option(wrapped)
+    return wrapped
 
 
 @contextmanager
-def planned(
-    file: Path,
-    *,
-    bases: dict[str, str],
-    tree: Path | None,
-    jobs: int | None,
-    accel: str | None,
-    share: str | None,
-    fresh: bool,
-    quiet: bool,
-) -> Iterator[tuple[Planned, LineRunner, History, Setup]]:
-    """The matrix in ``file`` made ready and put in order, while progress is shown."""
+def planned(asked: Asked, *, quiet: bool) -> Iterator[tuple[Planned, LineRunner, History, Setup]]:
+    """The matrix in the file made ready and put in order, while progress is shown."""
     import msgspec
 
     from lab.history.store import opened
@@ -90,30 +108,20 @@ def planned(
     from lab.matrix.manifest import load_matrix
     from lab.matrix.run import LineRunner, plan
 
-    wanted = load_matrix(file)
-    with working(Wishes(tree=tree, jobs=jobs, accel=accel, share=share), quiet=quiet) as given:
-        settings = msgspec.structs.replace(given.settings, bases={**given.settings.bases, **bases})
+    wanted = load_matrix(asked.file)
+    with working(asked.wishes, quiet=quiet) as given:
+        settings = msgspec.structs.replace(given.settings, bases={**given.settings.bases, **asked.bases})
         setup = replace(given, settings=settings)
         ready = make_ready(wanted, setup)
         runner = LineRunner(ready.kernels, replace(setup, timeout=wanted.budget.boot_seconds))
         with opened(setup.paths, settings) as history:
-            yield plan(ready, history, runner, fresh=fresh), runner, history, setup
+            yield plan(ready, history, runner, fresh=asked.fresh), runner, history, setup
 
 
 @matrix.command()
 @common_options
 @output_options
-def plan(
-    *,
-    file: Path,
-    bases: dict[str, str],
-    tree: Path | None,
-    jobs: int | None,
-    accel: str | None,
-    share: str | None,
-    fresh: bool,
-    as_json: bool,
-) -> int:
+def plan(*, asked: Asked, as_json: bool) -> int:
     """What FILE would run, in which order, and what that will cost by history. Nothing is built or booted.
 
     \b
@@ -123,8 +131,7 @@ def plan(
     from lab.matrix.run import limits_of
     from lab.report.matrix import plan_document, show_plan
 
-    given = {"bases": bases, "tree": tree, "jobs": jobs, "accel": accel, "share": share, "fresh": fresh}
-    with planned(file, quiet=as_json, **given) as (found, _, _, _):  # type: ignore[arg-type]
+    with planned(asked, quiet=as_json) as (found, _, _, _):
         cores = limits_of(found.ready.matrix).cores
     if as_json:
         emit(plan_document(found, cores))
@@ -147,20 +154,7 @@ def plan(
     "--bisect-regressions", is_flag=True, help="Bisect each new failure that a series' patch can have brought."
 )
 @output_options
-def run(
-    *,
-    file: Path,
-    bases: dict[str, str],
-    tree: Path | None,
-    jobs: int | None,
-    accel: str | None,
-    share: str | None,
-    fresh: bool,
-    deadline: float | None,
-    cluster: str | None,
-    bisect_regressions: bool,
-    as_json: bool,
-) -> int:
+def run(*, asked: Asked, deadline: float | None, cluster: str | None, bisect_regressions: bool, as_json: bool) -> int:
     """Run the matrix in FILE, and say what changed since the last run.
 
     A run that was killed goes on where it was when the same command is given again. With a deadline, what matters most
@@ -179,10 +173,9 @@ def run(
     from lab.matrix.run import run as run_matrix
     from lab.report.matrix import night_document, show_night, told
 
-    given = {"bases": bases, "tree": tree, "jobs": jobs, "accel": accel, "share": share, "fresh": fresh}
-    with planned(file, quiet=True, **given) as (found, runner, history, setup):  # type: ignore[arg-type]
+    with planned(asked, quiet=True) as (found, runner, history, setup):
         watcher = told(found, quiet=as_json)
-        with hands_of(cluster, found, runner, setup, Wishes(jobs=jobs, accel=accel, share=share)) as (who, hands):
+        with hands_of(cluster, found, runner, setup, asked.wishes) as (who, hands):
             done = run_matrix(found, history, who, setup.paths, seconds=deadline, watcher=watcher, hands=hands)
         night = history.night(done.id)
         if bisect_regressions:
