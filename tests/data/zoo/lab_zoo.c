@@ -855,7 +855,7 @@ static const struct zoo_trigger {
 	{ "oob", zoo_oob, "KASAN: slab-out-of-bounds Write in zoo_oob" },
 	{ "uaf", zoo_uaf, "KASAN: use-after-free Read in zoo_uaf" },
 	{ "double-free", zoo_double_free, "KASAN: double-free in zoo_double_free" },
-	{ "copy-oob", zoo_copy_oob, "KASAN: slab-out-of-bounds Read in zoo_copy_oob" },
+	{ "copy-oob", zoo_copy_oob, "KASAN: slab-out-of-bounds Write in zoo_copy_oob" },
 	{ "stack-oob", zoo_stack_oob, "KASAN: stack-out-of-bounds Read in zoo_stack_oob" },
 	{ "global-oob", zoo_global_oob, "KASAN: global-out-of-bounds Read in zoo_global_oob" },
 	{ "redzone", zoo_redzone, NULL,
