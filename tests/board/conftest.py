@@ -17,8 +17,6 @@ import pytest
 from lab.paths import Paths
 from tests.board.made import CLEAN, lossy, replayed
 
-pytest.importorskip("labgrid", reason="the extra 'boards' is not installed")
-
 ENVIRONMENT = """\
 targets:
   main:
@@ -105,6 +103,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """The board, without power; ``start()`` it once it is told what to print."""
+    pytest.importorskip("labgrid", reason="the extra 'boards' is not installed")
     master, slave = pty.openpty()
     board = Bench(tmp_path, master, os.ttyname(slave))
     os.set_blocking(master, False)

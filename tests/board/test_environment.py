@@ -13,6 +13,8 @@ from lab.errors import InfrastructureError, UserError
 from lab.paths import Paths, data_folder
 from lab.settings import Settings
 
+pytest.importorskip("labgrid", reason="the extra 'boards' is not installed")
+
 PLAIN = "targets:\n  main:\n    drivers: {}\n"
 
 

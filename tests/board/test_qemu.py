@@ -11,6 +11,8 @@ import pytest
 
 from lab.paths import data_folder
 
+pytest.importorskip("labgrid", reason="the extra 'boards' is not installed")
+
 CASE = "early-policy"
 
 
