@@ -29,7 +29,7 @@ def lab(*words: str, status: int) -> dict[str, Any]:
 def test_the_case_is_reproduced_on_a_board() -> None:
     document = lab("repro", CASE, status=0)
     assert document["reproduced"] is True
-    end, base = document["probes"]
+    end, base = document["boots"]
     assert (end["verdict"], end["signature"]) == ("bad", "bug:policy_zonelist")
     assert (base["verdict"], base["stage"], base["marker"]["nodes"]) == ("good", "userspace", "2")
     assert document["machine"] == "qemu-two-nodes"
@@ -52,7 +52,8 @@ def test_a_board_that_loads_another_kernel_than_it_is_given_is_no_good(tmp_path:
     base = json.loads(subprocess.run(argv, capture_output=True, check=True, timeout=3000).stdout)
     text = (data_folder("boards") / "qemu-two-nodes.yaml").read_text()
     board = tmp_path / "stale.yaml"
-    board.write_text(text.replace('!template "$LG_KERNEL"', base["image"]) + '  unused: !template "$LG_KERNEL"\n')
+    own = text.replace('!template "$LG_KERNEL"', base["kernel"]["image"])
+    board.write_text(own + '  unused: !template "$LG_KERNEL"\n')
     argv = [
         sys.executable,
         "-m",
