@@ -16,7 +16,7 @@ from lab.paths import Paths
 from lab.progress import Progress
 
 if TYPE_CHECKING:
-    from dask_jobqueue import SLURMCluster
+    from dask_jobqueue.slurm import SLURMCluster
 
 EXTRA = "pip install 'kernel-boot-lab[slurm]'"
 CORES, MEMORY = 4, "8 GiB"
@@ -50,7 +50,7 @@ def options(security: Any, paths: Paths) -> dict[str, Any]:
 def jobs_as_workers(count: int, paths: Paths, progress: Progress) -> Iterator[tuple[SLURMCluster, Any]]:
     """A scheduler whose workers are ``count`` jobs, and its security. The jobs end with it."""
     try:
-        from dask_jobqueue import SLURMCluster
+        from dask_jobqueue.slurm import SLURMCluster
         from distributed.security import Security
     except ImportError:
         raise InfrastructureError("--cluster slurm needs dask-jobqueue, which is not installed", hint=EXTRA) from None
