@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.system
+
 MAKEFILE = """\
 VERSION = 6
 PATCHLEVEL = 1

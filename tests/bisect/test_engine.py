@@ -119,6 +119,7 @@ def killed(path, culprit, rate, after):
     return os.WIFEXITED(status)
 
 
+@pytest.mark.system
 def test_killed_a_hundred_times_it_ends_with_the_same_answer(tmp_path):
     chance = random.Random(11)
     kills = rounds = 0

@@ -23,6 +23,8 @@ from lab.progress import silent
 from lab.report.hunts import config_document as document
 from lab.settings import Settings
 
+pytestmark = pytest.mark.system
+
 CONFTEST = Path(__file__).parent.parent / "kernel" / "conftest.py"
 spec = importlib.util.spec_from_file_location("fake_kernel", CONFTEST)
 assert spec is not None

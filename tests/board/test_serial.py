@@ -23,6 +23,8 @@ from lab.verdict import judge_boot
 from tests.board.conftest import OFF, Bench
 from tests.board.made import CLEAN, CRASH
 
+pytestmark = pytest.mark.system
+
 BUG = Expect(signature="bug:policy_zonelist")
 
 

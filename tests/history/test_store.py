@@ -19,7 +19,7 @@ from lab.settings import Settings
 from tests.history.made import BUG, attempt, cell, result, run
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.system)])
 def any_history(request, paths):
     """An empty history in each of the two databases."""
     if request.param == "sqlite":

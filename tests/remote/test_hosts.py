@@ -9,6 +9,8 @@ from lab.errors import UserError
 from lab.paths import Paths
 from lab.remote.hosts import add_host, load_hosts, parse, remove_host
 
+pytestmark = pytest.mark.system
+
 
 @pytest.mark.parametrize(
     ("address", "user", "host", "port"),

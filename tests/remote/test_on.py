@@ -13,6 +13,8 @@ import pytest
 from .conftest import wait_for
 from .world import make_world
 
+pytestmark = pytest.mark.system
+
 
 def digest(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -10,6 +10,8 @@ from lab.kernel.types import Kernel
 from ..remote.line import line_to
 from .conftest import key_of, names, new_bucket, sftp_url
 
+pytestmark = pytest.mark.system
+
 KINDS = [pytest.param("sftp", id="sftp"), pytest.param("s3", marks=pytest.mark.faults, id="s3")]
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from ..remote.world import make_world
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def lab(tmp_path):

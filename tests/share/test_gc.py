@@ -4,12 +4,16 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from lab.kernel.types import Kernel
 from lab.share.gc import Kept, choose, remove, survey
 from lab.share.place import Place
 from lab.share.where import parse
 
 from .conftest import names
+
+pytestmark = pytest.mark.system
 
 DAY = 24 * 3600.0
 

@@ -22,6 +22,8 @@ from lab.share.where import parse
 
 from .conftest import key_of, names, sftp_url
 
+pytestmark = pytest.mark.system
+
 
 def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "kernel.json"}

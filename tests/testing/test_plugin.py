@@ -14,6 +14,8 @@ from lab.console.ktap import read
 from lab.errors import InfrastructureError, UserError
 from lab.kernel.types import BuildFailure
 
+pytestmark = pytest.mark.system
+
 if TYPE_CHECKING:
     from conftest import StandIn
 
