@@ -11,6 +11,8 @@ import pytest
 from lab.errors import InfrastructureError
 from lab.process import DeadlinePassed, ToolMissing, run, stream
 
+pytestmark = pytest.mark.system
+
 SLEEPER = "echo $$ > {0}/shell; sleep 1000 & echo $! > {0}/child; wait"
 
 

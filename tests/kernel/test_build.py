@@ -19,6 +19,8 @@ from lab.kernel.build import kernel_key
 from lab.kernel.store import find, folder_of
 from lab.kernel.types import BuildFailure, Compat, Kconfig, Kernel
 
+pytestmark = pytest.mark.system
+
 
 def test_a_kernel_with_all_that_belongs_to_it(fake):
     kernel = fake.build()

@@ -7,6 +7,8 @@ import pytest
 from lab.errors import UserError
 from lab.kernel.kconfig import BrokenKconfig, cached, import_config
 
+pytestmark = pytest.mark.system
+
 
 def test_what_is_asked_for_comes(fake):
     kconfig = fake.resolve("CONFIG_SMP=y\nCONFIG_PCI=y\nCONFIG_NUMA=y\nCONFIG_NR_CPUS=4\nCONFIG_SLAB=y\n")
