@@ -14,6 +14,7 @@ from lab.draft.memory import GIB, MIB, Fact, shown
 from lab.draft.read import Evidence, append_of, base_of
 from lab.errors import UserError
 from lab.tree.git import printable
+from lab.tree.importing.switches import asks, switches
 from lab.tree.importing.write import toml
 
 if TYPE_CHECKING:
@@ -108,14 +109,16 @@ def cpu_list(cpus: tuple[int, ...]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
-def config_template(evidence: Evidence) -> str:
-    """``report.config.j2``: the smallest kernel that comes up, and what the report proves beyond it."""
+def config_template(evidence: Evidence, brought: tuple[str, ...] = ()) -> str:
+    """``report.config.j2``: the smallest kernel that comes up, what the report proves beyond it, and the switches that
+    the series has ``brought``: with them off it would boot as if it were not there."""
     lines = ['{% include "tiny-numa.config.j2" %}', "", "# What the report proves, each with its evidence."]
     for hint in evidence.hints:
         lines.append(f"# {hint.evidence}")
         line = f"# CONFIG_{hint.symbol} is not set" if hint.value == "n" else f"CONFIG_{hint.symbol}={hint.value}"
         lines.append(f"{line} # where it exists")
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    return f"{text}\n{asks(brought)}" if brought else text
 
 
 def manifest(
@@ -156,13 +159,14 @@ def write_draft(folder: Path, evidence: Evidence, *, room: int, series: Case | N
         work.chmod(0o755)
         patches = copied(series.patches, work, "") if series else ()
         fix = copied(series.fix, work, "fix/") if series else ()
+        brought = switches((work / name).read_text(encoding="utf-8", errors="replace") for name in patches)
         foreign = (series.origin.source or "mails") if series and series.origin else ""
         text = manifest(evidence, base, title, patches=patches, fix=fix, foreign=foreign)
         (work / MANIFEST).write_text(text, encoding="utf-8")
         (work / "machine.toml").write_text(
             machine_toml(machine, name, append_of(evidence.command_line), evidence.facts), encoding="utf-8"
         )
-        (work / "report.config.j2").write_text(config_template(evidence), encoding="utf-8")
+        (work / "report.config.j2").write_text(config_template(evidence, brought), encoding="utf-8")
         (work / "console.txt").write_text(evidence.text, encoding="utf-8", errors="replace")
         check(work)
         work.rename(folder)

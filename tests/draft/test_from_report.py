@@ -38,6 +38,17 @@ def test_the_report_that_the_lab_began_with_comes_to_its_machine(tmp_path):
         assert quote in evidence
 
 
+def test_the_switches_of_a_series_that_is_named_are_on(tmp_path):
+    series = load_case("numa-foundation", data_folder("patches"))
+    evidence = read_report(CONSOLES / "reporter-3.7-rc4.txt")
+    for name, given, brought in (("with", series, True), ("without", None, False)):
+        draft = write_draft(tmp_path / name, evidence, room=ENOUGH, series=given)
+        case = load_case(str(draft.folder), tmp_path)
+        text = (draft.folder / "report.config.j2").read_text()
+        assert case.kconfig.endswith("report.config.j2")
+        assert ("\nCONFIG_BALANCE_NUMA=y  # where it exists\n" in text) is brought
+
+
 def test_a_recorded_console_gives_the_machine_it_was_recorded_on():
     text = (CONSOLES / "two-cpus-oops-3.7.txt").read_text(errors="replace")
     found = memory(text)

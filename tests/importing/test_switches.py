@@ -34,13 +34,13 @@ def kconfig(body: str, name: str = "init/Kconfig") -> str:
     return f"diff --git a/{name} b/{name}\n--- a/{name}\n+++ b/{name}\n@@ -1,2 +1,{lines} @@\n{body}"
 
 
-def read(*bodies: str):
-    return [read_letters(Raw("m", mail("[PATCH] x", f"Why.\n---\n{one}", msgid=f"{n}@x")))[0]
+def texts(*bodies: str):
+    return [read_letters(Raw("m", mail("[PATCH] x", f"Why.\n---\n{one}", msgid=f"{n}@x")))[0].text
             for n, one in enumerate(bodies)]  # fmt: skip
 
 
 def test_symbols_with_a_prompt_are_switches():
-    assert switches(read(kconfig(NEW), diff())) == ("BALANCE_NUMA", "MORE_OF_IT")
+    assert switches(texts(kconfig(NEW), diff())) == ("BALANCE_NUMA", "MORE_OF_IT")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_symbols_with_a_prompt_are_switches():
     ],
 )
 def test_nothing_else_is(body):
-    assert switches(read(body)) == ()
+    assert switches(texts(body)) == ()
 
 
 def test_the_case_asks_for_them_where_the_tree_has_them(write, paths, tmp_path):

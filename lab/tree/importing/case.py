@@ -60,7 +60,7 @@ def import_case(
         base=choice.name if choice else ingested.chosen.base_commit,
         source=ingested.source,
         patch_ids=ingested.patch_ids,
-        switches=switches(ingested.chosen.patches),
+        switches=switches(letter.text for letter in ingested.chosen.patches),
     )
     folder = (output or default_folder(paths)) / (name or ingested.name or "series")
     from lab.tree.importing.genuine import note_genuine

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lab.tree.importing.letter import Letter
 from lab.tree.patch import side_name
 
 LIMIT = 200
@@ -18,14 +17,14 @@ TEMPLATE = "series.config.j2"
 KCONFIG = re.compile(r"(?:^|/)Kconfig[\w.-]*$")
 
 
-def switches(letters: Iterable[Letter]) -> tuple[str, ...]:
-    """The symbols that the patches add to Kconfig files and that can be switched on, in order; those that a patch also
-    takes away are not among them."""
+def switches(patches: Iterable[str]) -> tuple[str, ...]:
+    """The symbols that patches, given as their texts, add to Kconfig files and that can be switched on, in order; those
+    that a patch also takes away are not among them."""
     found: dict[str, None] = {}
     gone: set[str] = set()
-    for letter in letters:
+    for text in patches:
         inside, symbol = False, ""
-        for line in letter.text.split("\n"):
+        for line in text.split("\n"):
             if line.startswith("+++ "):
                 inside, symbol = bool(KCONFIG.search(side_name(line[4:].rstrip("\r")))), ""
             elif line.startswith(("diff --git ", "--- ", "@@ ")):
@@ -45,5 +44,10 @@ def switches(letters: Iterable[Letter]) -> tuple[str, ...]:
 
 def template(symbols: Iterable[str], kconfig: str) -> str:
     """``kconfig`` with the switches on top; each gives way where a tree does not have it yet, or can't have it."""
-    asks = "".join(f"CONFIG_{symbol}=y  # where it exists\n" for symbol in symbols)
-    return f'{{% include "{kconfig}.config.j2" %}}\n\n# What the series brings is switched on.\n{asks}'
+    return f'{{% include "{kconfig}.config.j2" %}}\n\n{asks(symbols)}'
+
+
+def asks(symbols: Iterable[str]) -> str:
+    """The lines of a fragment that switch on what a series brings; empty where it brings nothing."""
+    lines = [f"CONFIG_{symbol}=y  # where it exists\n" for symbol in symbols]
+    return "".join(["# What the series brings is switched on.\n", *lines]) if lines else ""
