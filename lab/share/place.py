@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import os
 import secrets
 import tempfile
@@ -24,12 +25,19 @@ SILENT_SECONDS = 30.0
 FILE_SECONDS = 300.0
 """What takes longer than this to come or go is not waited for: building is quicker."""
 
+READS = 5
+"""So often a file is read that others replace again and again."""
+
 NEW = ".new-"
 """What begins like this is being written, or was left by someone who died: nobody reads it."""
 
 
 class Unreachable(Exception):
     """The place can't be used now: the reason, in one line."""
+
+
+class Replaced(Unreachable):
+    """Another wrote the file anew while it was read, which S3 tells by its ETag (s3fs as EBUSY)."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +78,18 @@ class Place:
         return f"{self.where.root}/{name}"
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """All of a file, but no more than ``limit`` + 1 bytes; ``None`` where there is none."""
+        """All of a file, but no more than ``limit`` + 1 bytes; ``None`` where there is none. One that is replaced
+        meanwhile is read anew."""
         data = bytearray()
 
         class Grown:
             def write(self, piece: bytes, /) -> None:
                 data.extend(piece)
 
+        for _ in range(READS - 1):
+            with contextlib.suppress(Replaced):
+                return bytes(data) if self.fetch(name, Grown(), limit + 1) else None
+            data.clear()
         return bytes(data) if self.fetch(name, Grown(), limit + 1) else None
 
     def fetch(self, name: str, to: Sink, limit: int) -> bool:
@@ -218,7 +231,8 @@ def unreachable() -> Iterator[None]:
     except LocalFault as fault:
         raise fault.error from None
     except Exception as error:
-        raise Unreachable(reason(error)) from None
+        replaced = isinstance(error, OSError) and error.errno == errno.EBUSY
+        raise (Replaced if replaced else Unreachable)(reason(error)) from None
 
 
 def reason(error: Exception) -> str:

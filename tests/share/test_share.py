@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -88,6 +89,27 @@ def test_two_writers_of_the_same_kernel_leave_one_whole_kernel(url, machine):
     assert all(data in contents for data in pulled)
     assert [one.told for one in (*writers, reader, last)] == [[], [], [], []]
     assert not any(".new-" in name for name in names(url))
+
+
+@pytest.mark.parametrize(("times", "read"), [(2, True), (99, False)])
+def test_a_file_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, monkeypatch, times, read):
+    """S3 says so by another ETag, and s3fs by EBUSY in the middle of the bytes."""
+    (tmp_path / "there").write_bytes(b"whole")
+    place = Place(parse(str(tmp_path)))
+    opening, turns = place.fs.open, iter(range(1000))
+
+    def opened(*arguments, **words):
+        file = opening(*arguments, **words)
+        if next(turns) < times:
+            monkeypatch.setattr(file, "read", lambda _size: (_ for _ in ()).throw(OSError(errno.EBUSY, "replaced")))
+        return file
+
+    monkeypatch.setattr(place.fs, "open", opened)
+    if read:
+        assert place.read("there", 100) == b"whole"
+    else:
+        with pytest.raises(Unreachable, match="replaced"):
+            place.read("there", 100)
 
 
 def files_of(folder, key):
