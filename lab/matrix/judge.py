@@ -8,13 +8,12 @@ from typing import Literal
 from lab.case import Expect
 from lab.console.types import Finding, Report
 from lab.guest.machine import Machine
-from lab.guest.types import Boot
+from lab.guest.types import FAULTS, Boot
 from lab.history.records import Attempt, CellWord, Night, Seen, StageTime
 from lab.kernel.types import BuildFailure
 from lab.matrix.topology import differences
 from lab.verdict import ANY, Verdict, judge_boot, judge_build
 
-FAULTS = ("accelerator", "qemu", "interrupted")
 MOST_FINDINGS = 50
 """A console full of the same warning need not fill the history as well."""
 

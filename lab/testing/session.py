@@ -274,6 +274,7 @@ class Session:
 
     def boot(self, at: CaseAt, kernel: Kernel, request: pytest.FixtureRequest) -> Booted:
         """Boot a kernel. What the world did to the boot (QEMU, the accelerator) is raised; all else is the result."""
+        from lab.guest.types import FAULTS
         from lab.line import boot_target, target_of
         from lab.testing.attach import add, tell_programs
         from lab.testing.booted import Booted
@@ -285,7 +286,7 @@ class Session:
                 programs=at.programs,
                 program_seconds=at.program_seconds,
             )
-        if run.outcome in ("accelerator", "qemu", "interrupted"):
+        if run.outcome in FAULTS:
             raise InfrastructureError(f"{at.label}: {run.detail}", hint=f"console: {run.console}")
         booted = Booted(at.label, run, kernel)
         add(request.node, booted)

@@ -201,7 +201,9 @@ def refuse(boot: Boot, guest: Guest) -> NoReturn:
     """Say why there is no guest to work in: a fault of the world's (QEMU, the agent), or of the kernel."""
     import pytest
 
-    if boot.outcome in ("accelerator", "qemu", "interrupted"):
+    from lab.guest.types import FAULTS
+
+    if boot.outcome in FAULTS:
         raise InfrastructureError(f"{guest.label}: {boot.detail}", hint=f"console: {boot.console}")
     if boot.report.marker is not None and not guest.findings.serious:
         why = "the guest came up, and the lab's agent in it did not: it needs a second serial port (SERIAL_8250)"

@@ -38,6 +38,19 @@ Subsystem sftp internal-sftp
 """
 
 
+SIX_CELLS = """\
+title = "Six cells"
+machines = ["two-nodes", "one-node"]
+[[case]]
+name = "early-policy"
+points = ["base", "end", "fix"]
+[[kconfig]]
+name = "tiny-numa"
+[budget]
+retries = 1
+"""
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait until ``condition`` holds."""
     limit = time.monotonic() + seconds

@@ -24,7 +24,7 @@ from lab.remote.probes import Checked, Sent
 from lab.remote.spec import Spec, parse
 from lab.remote.work import Made, do
 
-from .conftest import free_port, wait_for
+from .conftest import SIX_CELLS, free_port, wait_for
 from .world import make_world
 
 
@@ -168,19 +168,6 @@ def test_two_workers_give_the_verdicts_of_one_process(tmp_path):
     assert {5, 6, 10} <= both.keys()
 
 
-MATRIX = """\
-title = "Six cells"
-machines = ["two-nodes", "one-node"]
-[[case]]
-name = "early-policy"
-points = ["base", "end", "fix"]
-[[kconfig]]
-name = "tiny-numa"
-[budget]
-retries = 1
-"""
-
-
 def told(result):
     """A cell's reason without the number of the console's line, which one boot has more or less than another."""
     return re.sub(r" \(line \d+\)", "", result["reason"])
@@ -189,7 +176,7 @@ def told(result):
 @pytest.mark.build
 @pytest.mark.boot
 def test_a_matrix_comes_to_the_same_on_two_workers(tmp_path):
-    (tmp_path / "six.toml").write_text(MATRIX)
+    (tmp_path / "six.toml").write_text(SIX_CELLS)
     found = []
     for name, more in (("alone", ()), ("cluster", ("--cluster", "local:2"))):
         argv = [sys.executable, "-m", "lab", "matrix", "run", str(tmp_path / "six.toml"), "--json", *more]

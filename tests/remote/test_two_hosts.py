@@ -12,21 +12,10 @@ pytest.importorskip("distributed", reason="the extra 'cluster' is not installed"
 
 from lab.paths import user_paths
 
-from .conftest import There, libraries_of_here, user
+from .conftest import SIX_CELLS, There, libraries_of_here, user
 
 pytestmark = [pytest.mark.faults, pytest.mark.build, pytest.mark.boot]
 STORE = ("bases", "kernels", "kconfigs", "objects", "worktrees", "ccache")
-MATRIX = """\
-title = "Six cells"
-machines = ["two-nodes", "one-node"]
-[[case]]
-name = "early-policy"
-points = ["base", "end", "fix"]
-[[kconfig]]
-name = "tiny-numa"
-[budget]
-retries = 1
-"""
 
 
 def stock(cache, names=STORE):
@@ -59,7 +48,7 @@ def test_two_hosts_from_nothing(there, tmp_path):
     assert found["first_bad"]["index"] == 6
     assert all(check["holds"] for check in found["proof"])
     file = tmp_path / "six.toml"
-    file.write_text(MATRIX)
+    file.write_text(SIX_CELLS)
     night = there.json("matrix", "run", str(file), "--cluster", "ssh:cellar,attic", seconds=1800)
     env = {**os.environ, "LAB_DATA": str(tmp_path / "alone")}
     alone = subprocess.run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hashlib
 import io
@@ -17,9 +16,8 @@ import pytest
 
 from lab.kernel.types import BuildFailure, Kernel
 from lab.share.archive import Blob, Damaged, Manifest, blob, pack, read_manifest, unpack
-from lab.share.place import Place, Unreachable
+from lab.share.place import Place
 from lab.share.share import archive_name, manifest_name
-from lab.share.where import parse
 
 from .conftest import key_of, names, sftp_url
 
@@ -89,27 +87,6 @@ def test_two_writers_of_the_same_kernel_leave_one_whole_kernel(url, machine):
     assert all(data in contents for data in pulled)
     assert [one.told for one in (*writers, reader, last)] == [[], [], [], []]
     assert not any(".new-" in name for name in names(url))
-
-
-@pytest.mark.parametrize(("times", "read"), [(2, True), (99, False)])
-def test_a_file_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, monkeypatch, times, read):
-    """S3 says so by another ETag, and s3fs by EBUSY in the middle of the bytes."""
-    (tmp_path / "there").write_bytes(b"whole")
-    place = Place(parse(str(tmp_path)))
-    opening, turns = place.fs.open, iter(range(1000))
-
-    def opened(*arguments, **words):
-        file = opening(*arguments, **words)
-        if next(turns) < times:
-            monkeypatch.setattr(file, "read", lambda _size: (_ for _ in ()).throw(OSError(errno.EBUSY, "replaced")))
-        return file
-
-    monkeypatch.setattr(place.fs, "open", opened)
-    if read:
-        assert place.read("there", 100) == b"whole"
-    else:
-        with pytest.raises(Unreachable, match="replaced"):
-            place.read("there", 100)
 
 
 def files_of(folder, key):
@@ -448,20 +425,6 @@ def test_a_full_disk_here_is_not_blamed_on_the_share(folder, machine, monkeypatc
     assert two.pull(key) is None
     assert two.told == [f"share {folder}: this machine: No space left on device; kernel {key[:12]} is built here"]
     assert two.share.place is not None
-
-
-def test_a_place_says_whether_it_can_be_used(url):
-    place = Place(parse(url))
-    place.try_out()
-    assert names(url) == []
-    place.close()
-
-
-def test_a_folder_that_nobody_may_write_to_is_told(tmp_path):
-    file = tmp_path / "file"
-    file.write_text("no folder")
-    with pytest.raises(Unreachable, match="no such folder"):
-        Place(parse(str(file)))
 
 
 def test_blob(tmp_path):
