@@ -64,6 +64,25 @@ def _prefix() -> re.Pattern[str]:
     return re.compile(r"\s*(?:" + "|".join(_PREFIXES) + ")")
 
 
+_STEP = 1 << 16
+_SAMPLE = 512
+_SHORT = 24
+"""Bytes: where lines are shorter on the average, looking at each byte is quicker than going from end to end."""
+
+
+def count(block: bytes | bytearray, start: int, end: int) -> int:
+    """How many line ends stand in ``block[start:end]``. ``bytes.count`` looks at each byte alone (CPython before 3.13);
+    what takes them out goes from one to the next with memchr(), and costs half of that where lines are long."""
+    found = 0
+    for at in range(start, end, _STEP):
+        piece = block[at : min(at + _STEP, end)]
+        if len(piece) <= _SAMPLE or piece.count(b"\n", 0, _SAMPLE) * _SHORT > _SAMPLE:
+            found += piece.count(b"\n")
+        else:
+            found += len(piece) - len(piece.replace(b"\n", b""))
+    return found
+
+
 def decode(raw: bytes) -> str:
     """The line as text: escapes and control characters gone, bytes that are no UTF-8 as the replacement character."""
     text = raw[:LIMIT].decode("utf-8", "replace").rstrip("\r\n")

@@ -132,13 +132,13 @@ class Scanner:
             upto = index
             while upto < len(hits) and hits[upto].at < end:
                 upto += 1
-            self._lines += block.count(b"\n", counted, end)
+            self._lines += lines.count(block, counted, end)
             counted = end
             number = self._lines + (block[end - 1] != 10)
             self._raw(number, bytes(block[position : min(end, position + lines.LIMIT)]), hits[index:upto])
             index = upto
             position = end
-        self._lines += block.count(b"\n", counted, size)
+        self._lines += lines.count(block, counted, size)
 
     def _known(self, needle: int) -> bool:
         """Whether a needle says nothing new, so that its line need not be looked at: one more boot, after one that

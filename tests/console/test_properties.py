@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.console.collect import FINDINGS, REPORT_LINES
-from lab.console.lines import clean
+from lab.console.lines import clean, count
 from lab.console.rules import all_rules
 from lab.console.scanner import Scanner
 from lab.console.types import Finding, Report
@@ -203,3 +203,18 @@ def test_a_report_that_never_ends_is_kept_bounded() -> None:
 def test_cleaning_leaves_no_control_character(text: str) -> None:
     cleaned = clean(text.encode("utf-8", "replace")).text
     assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in cleaned)
+
+
+@given(
+    st.lists(st.tuples(st.binary(max_size=90), st.integers(0, 900)), max_size=6),
+    st.integers(0, 300),
+    st.integers(0, 300),
+)
+@settings(max_examples=60, deadline=None)
+def test_line_ends_are_counted_right_in_blocks_of_short_and_of_long_lines(
+    parts: list[tuple[bytes, int]], skipped: int, left: int
+) -> None:
+    block = bytearray(b"".join((part + b"\n") * times for part, times in parts))
+    end = max(skipped, len(block) - left)
+    assert count(block, skipped, end) == block.count(b"\n", skipped, end)
+    assert count(bytes(block), 0, len(block)) == block.count(b"\n")
