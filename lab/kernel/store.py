@@ -98,15 +98,28 @@ def keep(key: str, files: Mapping[str, Path], record: Built | Failed, paths: Pat
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
             place.chmod(0o755)
-            if target.exists():  # another process built the same, or an older record can't be read any more
-                shutil.rmtree(target)
-            place.rename(target)
+            replace_folder(place, target)
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
         sync_folder(target.parent)
     except OSError as error:
         raise InfrastructureError(f"{target}: cannot be stored: {error.strerror or error}") from None
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Put ``new`` in the place of ``target``. What was there (another process kept the same, or its record is damaged)
+    may be what a guest is being started from: it goes aside, and :func:`sweep` takes it a day later."""
+    aside = target.with_name(f"{new.name}-before")
+    with contextlib.suppress(FileNotFoundError):
+        target.rename(aside)
+        os.utime(aside)
+    try:
+        new.rename(target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.rename(target)
+        raise
 
 
 def sweep(folder: Path) -> None:

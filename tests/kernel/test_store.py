@@ -90,3 +90,33 @@ def test_what_a_killed_process_left_goes_away_after_a_day(paths, files):
     keep(KEY, files, BUILT, paths)
     assert not left.exists()
     assert isinstance(find(KEY, paths), Kernel)
+
+
+def test_what_a_guest_is_started_from_stays_readable_when_the_same_is_kept_again(paths, files):
+    keep(KEY, files, BUILT, paths)
+    here = os.open(folder_of(KEY, paths), os.O_RDONLY)
+    try:
+        keep(KEY, files, BUILT, paths)
+        assert os.stat("bzImage", dir_fd=here).st_size == len("bzImage")
+    finally:
+        os.close(here)
+    asides = list(folder_of(KEY, paths).parent.glob(".new-*"))
+    assert len(asides) == 1
+    os.utime(asides[0], (time.time() - 100_000,) * 2)
+    keep(KEY, files, BUILT, paths)
+    assert not asides[0].exists()
+
+
+def test_what_was_there_comes_back_where_the_new_can_not_be_put_in_place(paths, files, monkeypatch):
+    keep(KEY, files, BUILT, paths)
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name.startswith(".new-") and not self.name.endswith("-before"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(InfrastructureError, match="cannot be stored"):
+        keep(KEY, files, BUILT, paths)
+    assert isinstance(find(KEY, paths), Kernel)
