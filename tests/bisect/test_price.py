@@ -145,3 +145,57 @@ def test_a_search_that_knows_the_prices_goes_round_a_header_that_everything_hang
     assert choose(line_graph(12), line_graph(12).suspects, list(range(1, 12)), outlook)[0] > 6
     halving = choose(line_graph(12), line_graph(12).suspects, list(range(1, 12)), Outlook())[0]
     assert halving == 6
+
+
+HUNK_OF_TWO = "\n".join(
+    (
+        "{a}",
+        "diff --git a/mm/mempolicy.c b/mm/mempolicy.c",
+        "index {one}..{two} 100644",
+        "--- a/mm/mempolicy.c",
+        "+++ b/mm/mempolicy.c",
+        "@@ -10,7 +10,14 @@ static void before(struct page *page)",
+        " \tlast();",
+        " }}",
+        " ",
+        " retry_cpuset:",
+        "+static int added(int nid)",
+        "+{{",
+        "+\treturn nid;",
+        "+}}",
+        "+",
+        "+int declared(int nid);",
+        "+",
+        " struct page *alloc_pages_current(gfp_t gfp, unsigned order)",
+        " {{",
+        "-\tstruct mempolicy *pol = current->mempolicy;",
+        "+\tstruct mempolicy *pol = get_task_policy(current);",
+        "@@ -60,3 +62,3 @@ out:",
+        "-\treturn 1;",
+        "+\treturn 2;",
+        "",
+    )
+)
+
+
+def test_a_change_belongs_to_the_function_around_it_and_not_to_the_one_that_the_hunk_begins_in():
+    a, one, two = "1" * 40, "2" * 40, "3" * 40
+    touch = parse(HUNK_OF_TWO.format(a=a, one=one, two=two), [a])[a]
+    assert touch.functions == {"added", "alloc_pages_current"}
+    assert touch.lines == 11
+
+
+def test_who_changes_the_crash_s_own_function_is_looked_at_first():
+    crash = Crash(("policy_zonelist", "alloc_pages_current", "start_kernel"), "mm/mempolicy.c")
+    own, caller, far, file, none = (
+        likelihood(touch, crash, None)
+        for touch in (
+            Touch({"mm/mempolicy.c": "x"}, functions={"policy_zonelist"}),
+            Touch({"mm/mempolicy.c": "x"}, functions={"alloc_pages_current"}),
+            Touch({"init/main.c": "x"}, functions={"start_kernel"}),
+            Touch({"mm/mempolicy.c": "x"}),
+            Touch({"fs/x.c": "x"}),
+        )
+    )
+    assert own > caller > far > file > none > 0
+    assert own > 10 * file
