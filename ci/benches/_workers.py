@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+import dask
 import msgspec
 from distributed import Worker
 
@@ -60,6 +61,13 @@ class Kernels:
         return cellwork.Answer(msgspec.json.encode(result), where="w")
 
 
+RARELY = {
+    "distributed.admin.tick.interval": "2s",
+    "distributed.admin.system-monitor.interval": "60s",
+}
+"""A worker alone on its machine does this more often; 200 would keep this one busy."""
+
+
 async def serve(address: str, count: int, name: str) -> None:
     """Be ``count`` workers until the scheduler goes."""
     async with contextlib.AsyncExitStack() as stack:
@@ -75,4 +83,5 @@ async def serve(address: str, count: int, name: str) -> None:
 
 
 if __name__ == "__main__":
+    dask.config.set(RARELY)
     asyncio.run(serve(sys.argv[1], int(sys.argv[2]), sys.argv[3]))

@@ -2,12 +2,15 @@
 
 The workers sleep for as long as boots took that were recorded (`durations.json`: 1,200 boots of this project's kernels,
 of one-node to eight-node machines, under TCG on a busy host), times `--scale`. All else is the lab's own: the schedule,
-what is sent and checked, Dask's client, scheduler and workers, all on this machine. `overhead_ms`: wall time a cell of
-cells that take no time. `efficiency`: the ideal schedule's time (the largest of the sum over the workers, the longest
-cell, and longest-first by hand) over the wall time. `in_order_efficiency` is what the order of the file would give at
-best. `scheduler_*`: its processor time a cell and its memory. `bisect_K_*`: bisects of 1,000 patches in simulation by
-K workers: rounds (the time, where all probes take as long), probes, and how many points were probed (the rest is to
-boot a point again: the proofs), beside an ideal search that splits into K+1 equal parts and proves nothing.
+what is sent and checked, Dask's client, scheduler and workers, all on this machine. That 200 workers are on one is no
+cost of the lab's: each looks after itself and the machine every few seconds here, and not many times a second.
+
+`overhead_ms`: wall time a cell of cells that take no time. `efficiency`: the ideal schedule's time (the largest of the
+sum over the workers, the longest cell, and longest-first by hand) over the wall time. `in_order_efficiency` is what the
+order of the file would give at best. `*_cpu_ms`: processor time a cell of the scheduler, of all workers and of the
+asking side, with all heartbeats of that time. `bisect_K_*`: bisects of 1,000 patches in simulation by K workers: rounds
+(the time, where all probes take as long), probes, and how many points were probed (the rest is to boot a point again:
+the proofs), beside an ideal search that splits into K+1 equal parts and proves nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,7 @@ from lab.history.records import Cell, Result
 from lab.matrix.plan import Costs, Job, longest_first
 from lab.matrix.schedule import Limits, Made, fill
 from lab.paths import Paths
+from lab.remote.tuning import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 MACHINE = check(MachineFile(title="t", node=[NodeFile(cpus=1, memory="512M")]), "bench", "bench")
@@ -65,25 +69,34 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     parts = arguments.parts.split(",")
     result: dict[str, Any] = {"cells": arguments.cells, "workers": arguments.workers, "load": os.getloadavg()[0]}
     if "idle" in parts or "recorded" in parts:
-        with site(arguments.workers) as (address, scheduler):
-            come(address, arguments.workers)
+        with site(arguments.workers) as there:
+            come(there.address, arguments.workers)
             if "idle" in parts:
-                result |= idle(address, scheduler, arguments.cells)
+                result |= idle(there, arguments.cells)
             if "recorded" in parts:
-                result |= recorded(address, scheduler, arguments, chance)
+                result |= recorded(there, arguments, chance)
     if "bisect" in parts:
         for count in (1, 2, 4, 8):
             result |= bisects(count, arguments.bisects, chance)
     return result
 
 
+@dataclass(frozen=True)
+class Site:
+    """A scheduler's address, its process, and those of the workers."""
+
+    address: str
+    scheduler: int
+    workers: tuple[int, ...]
+
+
 @contextmanager
-def site(workers: int) -> Iterator[tuple[str, int]]:
-    """A scheduler and its workers, each number of them in a process; its address and process."""
+def site(workers: int) -> Iterator[Site]:
+    """A scheduler and its workers, each number of them in a process."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{one.getsockname()[1]}"
-    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'ci'}{os.pathsep}{ROOT}"}
+    env = {**environment(), "PYTHONPATH": f"{ROOT / 'ci'}{os.pathsep}{ROOT}"}
     quiet = {"env": env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
     words = ["-m", "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"]
     processes = [subprocess.Popen([sys.executable, *words], **quiet)]  # type: ignore[call-overload]
@@ -92,7 +105,7 @@ def site(workers: int) -> Iterator[tuple[str, int]]:
             count = min(PER_PROCESS, workers - number * PER_PROCESS)
             argv = [sys.executable, "-m", "benches._workers", address, str(count), f"w{number}"]
             processes.append(subprocess.Popen(argv, **quiet))  # type: ignore[call-overload]
-        yield address, processes[0].pid
+        yield Site(address, processes[0].pid, tuple(one.pid for one in processes[1:]))
     finally:
         for process in processes:
             process.kill()
@@ -133,7 +146,7 @@ def ran(address: str, members: Sequence[Job], seconds: dict[str, float]) -> tupl
     from lab.remote import cellwork
     from lab.remote.cells import Many, Sending, Workers
     from lab.remote.cluster import known
-    from lab.remote.steady import Steady
+    from lab.remote.steady import Post, Steady
 
     kernels = Kernels(seconds)
 
@@ -151,7 +164,7 @@ def ran(address: str, members: Sequence[Job], seconds: dict[str, float]) -> tupl
         needed = {"toolchain-bench": 1.0, "guest-x86_64": 1.0, "memory": 1.0}
         with tempfile.TemporaryDirectory() as folder:
             paths = Paths(Path(folder), Path(folder), Path(folder))
-            to = partial(Simulating, client)
+            to = partial(Simulating, Post(client))
             hands = Many(workers, Sending(to, workers, lambda _job: needed, wanted=wanted, paths=paths))
             results: list[Result] = []
             costs = Costs(by_cell=seconds, stored=frozenset(wanted))
@@ -175,23 +188,21 @@ def come(address: str, count: int) -> None:
         client.wait_for_workers(count, timeout=START_SECONDS)
 
 
-def idle(address: str, scheduler: int, cells: int) -> dict[str, Any]:
+def idle(there: Site, cells: int) -> dict[str, Any]:
     """Cells that take no time."""
     members = jobs(cells)
-    before, own = processor(scheduler), time.process_time()
-    took, results = ran(address, members, {})
-    spent, mine = processor(scheduler) - before, time.process_time() - own
+    before = spent(there)
+    took, results = ran(there.address, members, {})
     return {
         "overhead_ms": 1000 * took / cells,
         "cells_a_second": cells / took,
-        "scheduler_cpu_ms": 1000 * spent / cells,
-        "client_cpu_ms": 1000 * mine / cells,
-        "scheduler_mb": memory(scheduler) / 1e6,
+        **{f"{name}_cpu_ms": 1000 * seconds / cells for name, seconds in since(there, before).items()},
+        "scheduler_mb": memory(there.scheduler) / 1e6,
         "result_bytes": len(msgspec.json.encode(results[0])),
     }
 
 
-def recorded(address: str, scheduler: int, arguments: argparse.Namespace, chance: random.Random) -> dict[str, Any]:
+def recorded(there: Site, arguments: argparse.Namespace, chance: random.Random) -> dict[str, Any]:
     """Cells that take as long as recorded boots."""
     lengths = msgspec.json.decode((Path(__file__).with_name("durations.json")).read_bytes(), type=list[float])
     members = jobs(arguments.cells)
@@ -200,8 +211,8 @@ def recorded(address: str, scheduler: int, arguments: argparse.Namespace, chance
     whole, longest = sum(times) / arguments.workers, max(times)
     by_hand = makespan(sorted(times, reverse=True), arguments.workers)
     ideal = max(whole, longest, by_hand)
-    before = processor(scheduler)
-    took, _ = ran(address, members, seconds)
+    before = spent(there)
+    took, _ = ran(there.address, members, seconds)
     return {
         "scale": arguments.scale,
         "sum_s": sum(times),
@@ -211,7 +222,7 @@ def recorded(address: str, scheduler: int, arguments: argparse.Namespace, chance
         "efficiency": ideal / took,
         "added_ms": 1000 * (took - ideal) / arguments.cells,
         "in_order_efficiency": ideal / makespan(times, arguments.workers),
-        "recorded_scheduler_cpu_ms": 1000 * (processor(scheduler) - before) / arguments.cells,
+        **{f"recorded_{name}_cpu_ms": 1000 * one / arguments.cells for name, one in since(there, before).items()},
     }
 
 
@@ -221,6 +232,20 @@ def makespan(times: Sequence[float], workers: int) -> float:
     for one in times:
         heapq.heappushpop(free, free[0] + one)
     return max(free)
+
+
+def spent(there: Site) -> dict[str, float]:
+    """The seconds of processor time so far: of the scheduler, of all workers, and of the client, which is here."""
+    return {
+        "scheduler": processor(there.scheduler),
+        "workers": sum(processor(one) for one in there.workers),
+        "client": time.process_time(),
+    }
+
+
+def since(there: Site, before: dict[str, float]) -> dict[str, float]:
+    """What was spent since ``before``."""
+    return {name: seconds - before[name] for name, seconds in spent(there).items()}
 
 
 def processor(pid: int) -> float:

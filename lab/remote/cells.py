@@ -29,7 +29,7 @@ from lab.remote.cluster import ALONE_SECONDS, await_workers, cluster, is_gone, k
 from lab.remote.on import Wish, request_for
 from lab.remote.spec import Spec
 from lab.remote.ssh import Strange
-from lab.remote.steady import GONE, Steady, said
+from lab.remote.steady import GONE, Post, Steady, said
 from lab.remote.version import this_version
 from lab.remote.worker import guest_resource, toolchain_resource
 from lab.tree.types import Base
@@ -410,5 +410,5 @@ def hands(
     patience = 0.0 if fixed else ALONE_SECONDS
     workers = Workers(lambda: known(client), patience, gone=lambda: is_gone(client))
     workers.refresh()
-    sending = Sending(partial(Steady, client), workers, wants, wanted=wanted, paths=paths)
+    sending = Sending(partial(Steady, Post(client)), workers, wants, wanted=wanted, paths=paths)
     return Many(workers, sending)

@@ -17,6 +17,7 @@ from lab.paths import Paths
 from lab.progress import Progress
 from lab.remote.spec import Spec
 from lab.remote.steady import GONE, said
+from lab.remote.tuning import settle
 from lab.remote.worker import resources, shared
 from lab.tree.types import Base
 
@@ -41,6 +42,7 @@ def cluster(spec: Spec, bases: Sequence[Base], paths: Paths, progress: Progress)
     except ImportError:
         raise InfrastructureError("--cluster needs Dask, which is not installed", hint=EXTRA) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    settle()
     with contextlib.ExitStack() as stack:
         address: Any = spec.address
         security = None

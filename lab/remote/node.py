@@ -9,6 +9,7 @@ import os
 import sys
 
 from lab.paths import user_paths
+from lab.remote.tuning import environment
 from lab.remote.worker import resources, told
 
 
@@ -16,7 +17,7 @@ def main() -> None:
     """Become the worker."""
     own = ["--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--resources", told(resources(user_paths()))]
     argv = [sys.executable, "-m", "distributed.cli.dask_worker", *sys.argv[1:], *own]
-    os.execv(argv[0], argv)  # noqa: S606 - an argument list of ours
+    os.execve(argv[0], argv, environment())  # noqa: S606 - an argument list of ours
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from lab.remote import wire
 from lab.remote.cluster import Lonely, await_workers, cluster
 from lab.remote.spec import Spec
 from lab.remote.ssh import Strange
-from lab.remote.steady import Steady, said
+from lab.remote.steady import Post, Steady, said
 from lab.remote.version import this_version
 from lab.remote.work import CONSOLE_BYTES, Made, Wanted, do
 from lab.remote.worker import toolchain_resource
@@ -182,5 +182,5 @@ def probing(
         count = await_workers(client, resource, spec.expected)
         data, _ = wire.encode(request)
         sent = Sent(data, target, line.series_end, paths)
-        executor = Steady(client, {resource: 1})
+        executor = Steady(Post(client), {resource: 1})
         yield Elsewhere(sent, Hands(Checked(executor, sent, tell), Lonely(client, resource).check), count)

@@ -25,6 +25,7 @@ import msgspec
 
 from lab.files import write_atomic
 from lab.paths import Paths, user_paths
+from lab.remote.tuning import environment
 from lab.remote.worker import Certificates, stay, written
 
 MARK = "kernel-boot-lab-stays "
@@ -145,7 +146,12 @@ def schedule(order: Order, folder: Path, words: list[str]) -> None:
     argv = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--protocol", "tls", "--no-dashboard", *words]
     argv += ["--host", order.address, "--port", str(free_port(order.address)), "--scheduler-file", str(folder / PLACE)]
     while True:
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent(signal.SIGTERM))  # noqa: PLW1509
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            env=environment(),
+            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509
+        )
         try:
             child.wait()
         finally:

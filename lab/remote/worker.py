@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from lab.paths import Paths, user_paths
+from lab.remote.tuning import environment
 
 TLS_BYTES = 64 << 10
 DEATH_SECONDS = 300.0
@@ -118,6 +119,7 @@ def stay(address: str, paths: Paths, *, count: int = 1, boards: Sequence[str] = 
         child = subprocess.Popen(
             command(address, resources(paths, boards), count, more),
             stdin=subprocess.DEVNULL,
+            env=environment(),
             preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one thread, and nothing of Dask's here
         )
         try:
@@ -153,9 +155,8 @@ def main() -> None:
     certificates = msgspec.json.decode(data, type=Certificates)
     with tempfile.TemporaryDirectory(prefix="lab-worker-") as folder:
         words = [*written(certificates, Path(folder)), "--local-directory", folder]
-        child = subprocess.Popen(
-            command(address, resources(user_paths()), more=words), stdin=subprocess.DEVNULL, process_group=0
-        )
+        argv = command(address, resources(user_paths()), more=words)
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environment(), process_group=0)
         try:
             attend(child)
         finally:

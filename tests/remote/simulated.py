@@ -78,8 +78,8 @@ class Kernels:
 class Simulating(Steady):
     """Sends :class:`Kernels`' work instead of the real one."""
 
-    def __init__(self, client, kernels, asked):
-        super().__init__(client, asked)
+    def __init__(self, post, kernels, asked):
+        super().__init__(post, asked)
         self.kernels = kernels
 
     def submit(self, fn, /, *args, **kwargs):

@@ -27,7 +27,7 @@ from lab.remote import cellwork
 from lab.remote.cells import Elsewhere, Many, Sending, Workers
 from lab.remote.cluster import Lonely, await_workers, cluster, known
 from lab.remote.spec import parse
-from lab.remote.steady import Steady
+from lab.remote.steady import Post, Steady
 from tests.matrix.made import Fake, jobs, ready
 from tests.remote.simulated import Kernels, Prober, Simulating, done
 
@@ -99,7 +99,7 @@ def test_a_bisect_goes_on_when_its_scheduler_was_restarted(tmp_path):
     work.mkdir()
     with site(tmp_path / "site") as there, client_of(there.address, tmp_path) as client:
         await_workers(client, GUEST, 2)
-        hands = Hands(Steady(client, {GUEST: 1}), Lonely(client, GUEST).check)
+        hands = Hands(Steady(Post(client), {GUEST: 1}), Lonely(client, GUEST).check)
         join = in_thread(lambda: bisected(Prober(str(work), 23), tmp_path / "cluster", hands))
         wait_for(lambda: len(done(work)) >= 3, 60)
         there.restart_scheduler()
@@ -115,8 +115,10 @@ def matrix_hands(client, kernels, members, paths):
     workers.refresh()
     wanted = {one.kernel: cellwork.Wanted(b"{}", one.kernel, 0, "t", "t", "v") for one in members}
 
+    post = Post(client)
+
     def to(asked):
-        return Simulating(client, kernels, asked)
+        return Simulating(post, kernels, asked)
 
     return Many(workers, Sending(to, workers, lambda _job: {GUEST: 1.0}, wanted=wanted, paths=paths))
 
@@ -167,7 +169,7 @@ def test_a_scheduler_that_does_not_come_back_ends_it_with_one_line(tmp_path, mon
     monkeypatch.setattr(module, "START_SECONDS", 5.0)
     with site(tmp_path / "site", workers=1) as there, client_of(there.address, tmp_path) as client:
         await_workers(client, GUEST, 1)
-        hands = Hands(Steady(client, {GUEST: 1}), Lonely(client, GUEST).check)
+        hands = Hands(Steady(Post(client), {GUEST: 1}), Lonely(client, GUEST).check)
         (tmp_path / "work").mkdir()
         join = in_thread(lambda: bisected(Prober(str(tmp_path / "work"), 23), tmp_path / "cluster", hands))
         wait_for(lambda: done(tmp_path / "work"), 60)
@@ -196,8 +198,8 @@ def test_two_people_on_the_same_workers_do_not_get_each_other_s_results(tmp_path
         await_workers(three, GUEST, 1)
         ann = in_thread(lambda: night(one, Kernels(str(tmp_path / "ann"), ("end",)), members, tmp_path / "a"))
         bob = in_thread(lambda: night(two, Kernels(str(tmp_path / "bob"), ("base",)), members, tmp_path / "b"))
-        cid_hands = Hands(Steady(three, {GUEST: 1}), Lonely(three, GUEST).check)
-        dan_hands = Hands(Steady(two, {GUEST: 1}), Lonely(two, GUEST).check)
+        cid_hands = Hands(Steady(Post(three), {GUEST: 1}), Lonely(three, GUEST).check)
+        dan_hands = Hands(Steady(Post(two), {GUEST: 1}), Lonely(two, GUEST).check)
         cid = in_thread(lambda: bisected(Prober(str(tmp_path / "ann"), 7, 0.05), tmp_path / "c", cid_hands))
         dan = in_thread(lambda: bisected(Prober(str(tmp_path / "bob"), 31, 0.05), tmp_path / "d", dan_hands))
         nights, hunts = (ann(), bob()), (cid(), dan())

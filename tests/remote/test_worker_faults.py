@@ -23,7 +23,7 @@ from lab.paths import Paths
 from lab.remote.cluster import Lonely, await_workers, cluster
 from lab.remote.probes import Checked, Sent
 from lab.remote.spec import parse
-from lab.remote.steady import Steady
+from lab.remote.steady import Post, Steady
 from lab.report.plain import one_line
 from tests.remote.simulated import Prober, done
 
@@ -113,7 +113,7 @@ class Here(Sent):
 def by(client, tmp_path, told):
     """A bisect whose probes a cluster does."""
     sent = Here(b"{}", Target("bug:f"), POINTS - 1, Paths(tmp_path, tmp_path, tmp_path))
-    hands = Hands(Checked(Steady(client, {GUEST: 1}), sent, told.append), Lonely(client, GUEST).check)
+    hands = Hands(Checked(Steady(Post(client), {GUEST: 1}), sent, told.append), Lonely(client, GUEST).check)
     return hunt(sent, tmp_path / "cluster", hands)
 
 
