@@ -38,7 +38,8 @@ class Question(msgspec.Struct, frozen=True, tag_field="event", tag="question"):
 
 class Build(msgspec.Struct, frozen=True, tag_field="event", tag="build"):
     """A point was built: ``image`` is the hash of its image, empty where it does not build, and ``reason`` says why.
-    ``seconds`` is the time it took now, ``fresh`` whether anything was compiled, ``compiled`` how many files."""
+    ``seconds`` is the time it took now, ``fresh`` whether anything was compiled, ``compiled`` how many files. ``where``
+    is the worker of a cluster that did it."""
 
     point: int
     image: str = ""
@@ -47,6 +48,7 @@ class Build(msgspec.Struct, frozen=True, tag_field="event", tag="build"):
     compiled: int = 0
     reason: str = ""
     document: dict[str, Any] = {}
+    where: str = ""
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -61,7 +63,7 @@ class Sight(msgspec.Struct, frozen=True):
 
 class Boot(msgspec.Struct, frozen=True, tag_field="event", tag="boot"):
     """One boot of a point. ``seen`` are its findings, ``document`` all of it as ``--json`` shows it, ``text`` the
-    crash's lines of the console."""
+    crash's lines of the console, ``where`` the worker of a cluster that did it."""
 
     point: int
     word: Word
@@ -73,6 +75,7 @@ class Boot(msgspec.Struct, frozen=True, tag_field="event", tag="boot"):
     seen: tuple[Sight, ...] = ()
     text: tuple[str, ...] = ()
     document: dict[str, Any] = {}
+    where: str = ""
 
 
 class Told(msgspec.Struct, frozen=True, tag_field="event", tag="told"):

@@ -16,7 +16,8 @@ HIDDEN = "the points between had to be skipped, so it is one of these patches"
 @dataclass(frozen=True)
 class Row:
     """One point that was tried: what it was taken for and why, what was seen, and what that took in seconds.
-    ``decisive`` is the boot that it rests on, ``build`` how it was built."""
+    ``decisive`` is the boot that it rests on, ``build`` how it was built, ``where`` the workers that built and booted
+    it where that was a cluster."""
 
     point: Named
     word: Standing
@@ -27,6 +28,7 @@ class Row:
     build: Build | None = None
     decisive: Boot | None = None
     same_as: int | None = None
+    where: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,9 @@ def rows_of(question: Question, state: State, events: Sequence[Event]) -> tuple[
                 build=builds[point][-1] if point in builds else None,
                 decisive=base,
                 same_as=same,
+                where=tuple(
+                    dict.fromkeys(one.where for one in (*builds.get(point, ()), *boots.get(point, ())) if one.where)
+                ),
             )
         )
     return tuple(rows)

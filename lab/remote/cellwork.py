@@ -4,7 +4,6 @@ elsewhere (:func:`lab.matrix.schedule.build_one` and :func:`lab.matrix.schedule.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from lab.matrix.run import LineRunner
 from lab.matrix.schedule import Limits
 from lab.paths import Paths
 from lab.remote import wire
-from lab.remote.work import prepared, slot
+from lab.remote.work import prepared, slot, worker_name
 from lab.tree.types import Point
 
 
@@ -97,7 +96,6 @@ def fill(cell: Cell) -> Answer:
         runner = Booting({cell.wanted.kernel: (line, point)}, setup)
         limit = time.monotonic() + cell.left
         terms = schedule.Terms(cell.run, cell.limits, lambda: limit - time.monotonic())
-        terms = schedule.Terms(cell.run, cell.limits, lambda: limit - time.monotonic())
         result = schedule.fill_one(runner, cell.job, cell.made, terms)
         result = msgspec.structs.replace(result, attempts=tuple(told(one) for one in result.attempts))
         return Answer(msgspec.json.encode(result), kept(result.attempts, setup.paths))
@@ -155,17 +153,6 @@ def same_line(wanted: Wanted) -> tuple[Line, Setup]:
 def told(attempt: Attempt) -> Attempt:
     """An attempt with the name of this worker."""
     return msgspec.structs.replace(attempt, where=worker_name())
-
-
-def worker_name() -> str:
-    """This machine, and which of its workers this is."""
-    name = os.uname().nodename
-    with contextlib.suppress(ImportError, ValueError):  # no worker: it is done in the process that asks
-        from distributed import get_worker
-
-        own = str(get_worker().name).rpartition("//")[2]
-        return f"{name}/{own}"[:200]
-    return name
 
 
 def kept(attempts: tuple[Attempt, ...], paths: Paths) -> dict[str, bytes]:

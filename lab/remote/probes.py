@@ -27,7 +27,7 @@ from lab.remote.spec import Spec
 from lab.remote.ssh import Strange
 from lab.remote.steady import Post, Steady, said
 from lab.remote.version import this_version
-from lab.remote.work import CONSOLE_BYTES, Made, Wanted, do
+from lab.remote.work import CONSOLE_BYTES, WHERE_LENGTH, Made, Wanted, do
 from lab.remote.worker import toolchain_resource
 
 NOT_HERE = frozenset({"KilledWorker", "CancelledError"})
@@ -73,6 +73,7 @@ class Sent:
             raise Strange(f"worker on {made.where[:64]} answered what no lab says: {str(bad)[:200]}") from None
         if not isinstance(event, kind) or event.point != point:
             raise Strange(f"worker on {made.where[:64]} answered for something else than point {point}")
+        event = msgspec.structs.replace(event, where=made.where[:WHERE_LENGTH])
         if isinstance(event, Boot):
             event = self.with_console(event, made.console)
             if not self.target and event.point == self.end:

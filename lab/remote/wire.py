@@ -234,6 +234,9 @@ class BootWire(msgspec.Struct, frozen=True):
     marker_seconds: float | None = None
     notes: tuple[str, ...] = ()
     programs: tuple[Tap, ...] = ()
+    fatal_seconds: float | None = None
+    last_byte_seconds: float | None = None
+    ended_seconds: float | None = None
 
 
 class ProbeWire(msgspec.Struct, frozen=True):
@@ -297,6 +300,9 @@ def boot_wire(boot: Boot) -> BootWire:
         marker_seconds=boot.marker_seconds,
         notes=boot.notes,
         programs=boot.programs,
+        fatal_seconds=boot.fatal_seconds,
+        last_byte_seconds=boot.last_byte_seconds,
+        ended_seconds=boot.ended_seconds,
     )
 
 
@@ -317,6 +323,9 @@ def boot_here(wire: BootWire, folder: Path) -> Boot:
         marker_seconds=wire.marker_seconds,
         notes=wire.notes,
         programs=wire.programs,
+        fatal_seconds=wire.fatal_seconds,
+        last_byte_seconds=wire.last_byte_seconds,
+        ended_seconds=wire.ended_seconds,
     )
 
 

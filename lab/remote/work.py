@@ -31,6 +31,7 @@ from lab.tree.types import Base
 
 SLOTS = 256
 CONSOLE_BYTES = 65 << 20
+WHERE_LENGTH = 200
 LINES = 32
 """So many cases with a kconfig each a worker has ready at once."""
 
@@ -60,7 +61,7 @@ def do(wanted: Wanted) -> Made:
     """Do one probe on this worker. What goes wrong is part of the answer."""
     from lab.remote.job import answered
 
-    name = os.uname().nodename
+    name = worker_name()
     try:
         record = probed(wanted)
     except LabError as error:
@@ -74,6 +75,17 @@ def do(wanted: Wanted) -> Made:
         with contextlib.suppress(OSError), Path(str(record.document["console"])).open("rb") as file:
             console = file.read(CONSOLE_BYTES)
     return Made(msgspec.json.encode(record, enc_hook=str), console, where=name)
+
+
+def worker_name() -> str:
+    """This machine, and which of its workers this is."""
+    name = os.uname().nodename
+    with contextlib.suppress(ImportError, ValueError):  # no worker: it is done in the process that asks
+        from distributed import get_worker
+
+        own = str(get_worker().name).rpartition("//")[2]
+        return f"{name}/{own}"[:WHERE_LENGTH]
+    return name
 
 
 def again(error: Exception) -> wire.Answer:

@@ -12,6 +12,7 @@ from lab.bisect.graph import members
 from lab.bisect.plan import State, Try
 from lab.bisect.records import Boot, Build, Question
 from lab.progress import Progress, silent
+from lab.report.bisect_log import by
 from lab.report.live import label, line_a_step
 from lab.report.plain import harmless
 
@@ -56,9 +57,9 @@ class Lines(Quiet):
     def done(self, event: Build | Boot) -> None:
         """A verdict."""
         if isinstance(event, Boot):
-            self.progress("verdict", f"point {event.point}: {event.word}: {event.reason}")
+            self.progress("verdict", f"point {event.point}: {event.word}: {event.reason}{by(event)}")
         elif not event.image:
-            self.progress("verdict", f"point {event.point}: skip: {event.reason}")
+            self.progress("verdict", f"point {event.point}: skip: {event.reason}{by(event)}")
 
 
 def seconds_left(state: State) -> float:

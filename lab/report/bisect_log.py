@@ -45,10 +45,16 @@ def rows(question: Question, events: Sequence[Event]) -> Iterator[Text]:
         if isinstance(event, Build):
             how = "built" if event.fresh else "from the store"
             what = f"{how}, {event.seconds:.1f} s" if event.image else event.reason
-            yield Text.assemble(head, ("build " if event.image else "skip  ", "dim"), harmless(f"{what}  {name}"))
+            what = f"{what}{by(event)}  {name}"
+            yield Text.assemble(head, ("build " if event.image else "skip  ", "dim"), harmless(what))
         elif isinstance(event, Boot):
             shown = word(event.word if event.word in ("good", "bad") else "skip")
             shown.pad_right(6 - len(shown))
-            yield Text.assemble(head, shown, harmless(f"{event.reason}, {event.seconds:.1f} s"))
+            yield Text.assemble(head, shown, harmless(f"{event.reason}, {event.seconds:.1f} s{by(event)}"))
         elif isinstance(event, Told):
             yield Text.assemble(head, word(event.word), harmless(f"  said {event.by}  {name}"))
+
+
+def by(event: Build | Boot) -> str:
+    """Which worker of a cluster did it."""
+    return f" [{event.where}]" if event.where else ""

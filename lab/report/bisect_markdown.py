@@ -28,12 +28,14 @@ def markdown(result: Result) -> str:
             "",
             *table(("what", "holds", "seen"), [check_words(c) for c in result.proof]),
         ]
+    more = ("by",) if any(row.where for row in result.rows) else ()
     rows = [
         (str(row.point.index), row.point.subject, "skip" if row.word == "open" else row.word, row.reason,
-         f"{row.build_seconds:.1f} s", f"{row.boot_seconds:.1f} s")
+         f"{row.build_seconds:.1f} s", f"{row.boot_seconds:.1f} s",
+         *(", ".join(row.where) for _ in more))
         for row in result.rows
     ]  # fmt: skip
-    parts += ["", "## Points", "", *table(("point", "patch", "verdict", "why", "build", "boots"), rows)]
+    parts += ["", "## Points", "", *table(("point", "patch", "verdict", "why", "build", "boots", *more), rows)]
     crash = result.crash
     if crash is not None and result.candidates:
         parts += ["", "## The crash", "", f"{escaped(crash.title)}, signature `{code(crash.signature)}`", ""]

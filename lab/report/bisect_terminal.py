@@ -52,9 +52,11 @@ def show_bisect(result: Result) -> None:
 def points(result: Result) -> Table:
     """One row a point, in the order of the line."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("point", "patch", "verdict", "why", "build", "boots"):
+    workers = [Text(harmless(", ".join(row.where))) for row in result.rows]
+    more = ("by",) if any(workers) else ()
+    for heading in ("point", "patch", "verdict", "why", "build", "boots", *more):
         table.add_column(heading, justify="right" if heading in ("build", "boots") else "left", overflow="fold")
-    for row in result.rows:
+    for row, who in zip(result.rows, workers, strict=True):
         table.add_row(
             str(row.point.index),
             Text(harmless(row.point.subject)),
@@ -62,6 +64,7 @@ def points(result: Result) -> Table:
             Text(harmless(row.reason)),
             f"{row.build_seconds:.1f} s",
             f"{row.boot_seconds:.1f} s" if row.boot_seconds else "-",
+            *([who] if more else []),
         )
     return table
 

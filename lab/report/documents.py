@@ -206,6 +206,7 @@ def row_document(row: Row) -> Document:
         "reason": row.reason,
         "boots": {"good": tally.good, "bad": tally.bad, "other": tally.other, "fault": tally.fault},
         "same_image_as": row.same_as,
+        "where": row.where,
         "build_seconds": round(row.build_seconds, 3),
         "boot_seconds": round(row.boot_seconds, 3),
     }

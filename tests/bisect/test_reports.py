@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,12 +16,13 @@ from lab.bisect.engine import run
 from lab.bisect.graph import line_graph
 from lab.bisect.journal import Journal, append
 from lab.bisect.plan import Rules
-from lab.bisect.records import Named, Question
+from lab.bisect.records import Boot, Build, Named, Question
 from lab.bisect.replay import load, replay
 from lab.bisect.result import conclude
 from lab.cli.bisect import bisect as command
 from lab.errors import UserError
 from lab.report.bisect_live import estimate, strip
+from lab.report.bisect_log import show_log
 from lab.report.bisect_mail import mail, patch_headers
 from lab.report.bisect_markdown import markdown
 from lab.report.bisect_terminal import show_bisect
@@ -50,6 +52,31 @@ def test_the_document_has_the_answer_and_its_proof():
     assert (verdicts[5], verdicts[6], verdicts[10]) == ("good", "bad", "bad")
     assert document["crash"]["signature"] == "bug:policy_zonelist"
     assert {"probes", "seconds", "candidates", "reason", "command"} <= document.keys()
+
+
+def test_each_point_says_which_workers_of_a_cluster_tried_it(capsys):
+    alone = result_of(6)
+    show_bisect(alone)
+    assert "attic" not in capsys.readouterr().out
+    assert all(probe["where"] == () for probe in bisect_document(alone)["probes"])
+    outcome = outcome_of(6)
+    names = ("attic/w1\x1b[31m", "cellar|w")
+    events = [
+        msgspec.structs.replace(event, where=names[event.point % 2]) if isinstance(event, Build | Boot) else event
+        for event in outcome.events
+    ]
+    question = points.asked(10)
+    result = conclude(question, replace(outcome, events=events), 12.0)
+    assert {probe["point"]: probe["where"] for probe in bisect_document(result)["probes"]} == {
+        probe["point"]: (names[probe["point"] % 2],) for probe in bisect_document(alone)["probes"]
+    }
+    assert "attic/w1" in markdown(result)
+    assert "cellar\\|w" in markdown(result)
+    show_bisect(result)
+    show_log(question, events, Path("j"))
+    said = capsys.readouterr().out
+    assert "\x1b[31m" not in said
+    assert re.search(r"good .* s \[cellar\|w\]", said)
 
 
 def test_a_range_and_a_lying_end_are_told(capsys):

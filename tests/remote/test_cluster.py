@@ -107,6 +107,15 @@ def test_garbage_from_a_worker_is_no_verdict_and_its_probe_is_made_here(tmp_path
     assert not sent.target
 
 
+def test_a_probe_says_which_worker_did_it(tmp_path):
+    lying = msgspec.structs.replace(BAD, where="somebody else")
+    future, _ = asked(Made(msgspec.json.encode(lying), where="attic/w" + "x" * 500), tmp_path)
+    boot = future.result(timeout=5)
+    assert boot.where.startswith("attic/wx")
+    assert len(boot.where) == 200
+    assert boot == msgspec.structs.replace(BAD, where=boot.where, document=boot.document)
+
+
 class KilledWorker(Exception):
     """As Dask has it."""
 
