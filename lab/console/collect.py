@@ -12,7 +12,16 @@ from lab.console import finding as judge
 from lab.console.finding import Open
 from lab.console.parse import Numbered, is_end
 from lab.console.patterns import compiled
-from lab.console.reading import UNTRACED_LINES, Reading, belongs, breaking_in, goes_on, interrupted, unfinished
+from lab.console.reading import (
+    UNTRACED_LINES,
+    Reading,
+    belongs,
+    breaking_in,
+    goes_on,
+    interrupted,
+    is_quoted,
+    unfinished,
+)
 from lab.console.relate import follows, is_consequence
 from lab.console.rules import Rule
 from lab.console.types import Finding
@@ -71,7 +80,8 @@ class Collector:
             return
         self._before = line.text
         for _, rule in sorted(rules.items()) if rules else ():
-            if found := compiled(rule.pattern).search(line.text):
+            found = compiled(rule.pattern).search(line.text)
+            if found and not is_quoted(line.text, found.start()):
                 groups = {key: value or "" for key, value in found.groupdict().items()}
                 self._header(line, rule, groups, caller, time)
                 return

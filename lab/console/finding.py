@@ -68,7 +68,7 @@ def chain_of(rule: Rule, groups: dict[str, str], parsed: Parsed, *, inline: bool
     if main:
         rest = main.frames
         if chain and rest and rest[0].function == chain[-1].function and rule.blame == "header":
-            chain[-1] = rest[0]
+            chain[-1] = rest[0] if rest[0].sure else chain[-1]  # where the trace begins with the trap's own frames
             rest = rest[1:]
         chain.extend(rest)
     return chain
@@ -111,9 +111,11 @@ def _entry(stack: Sequence[Frame]) -> int:
 def _found(rule: Rule, lines: Sequence[Numbered]) -> str:
     """The first function that the rule's own patterns name and that does not only carry the blow: where a helper takes
     the lock, that is who holds the other."""
+    began = compiled(rule.since).search if rule.since else None
+    start = next((at for at, line in enumerate(lines) if began and began(line.text)), 0)
     for pattern in rule.find:
         search = compiled(pattern).search
-        for line in lines[1:]:
+        for line in lines[start + 1 :]:
             text = line.text
             if "[inline]" in text:
                 continue
@@ -169,7 +171,7 @@ def steady(text: str) -> str:
 
 def build(report: Open, time: float | None = None) -> Finding:
     """The finding of a report whose header came at kernel time ``time``."""
-    rule, lines = report.rule, unwrapped(report.lines)
+    rule, lines = report.rule, unwrapped(single_spaced(report.lines))
     header, known = _header_of(report, lines)
     parsed = parse(lines)
     chain = chain_of(rule, known, parsed, inline="[inline]" in header)
@@ -231,6 +233,13 @@ def in_tree(path: str) -> str:
     return path
 
 
+def single_spaced(lines: Sequence[Numbered]) -> Sequence[Numbered]:
+    """The lines without the empty ones, where a mail program put one after each."""
+    empty = sum(not line.text.strip() for line in lines)
+    spaced = len(lines) > 8 and empty * 4 > len(lines)
+    return [line for line in lines if line.text.strip()] if spaced else lines
+
+
 _OWN_LINE = r"[A-Z]\w*: "
 """What no line goes on with. Where a machine has no name, 3.7 ends ``Pid: 1, comm: swapper/0 Not tainted 3.7.2 #1``
 with the two spaces before it, and ``RIP: `` follows."""
@@ -253,10 +262,13 @@ def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
 _BROKEN = r"(?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+"
 """A function at the begin of the line after a header: where a mail program broke the header in two."""
 
+_PLACE_LAST = r"WARNING: .* at \S+\.[chS]:\d+\s*$"
+
 
 def _broken(text: str, after: str) -> bool:
     """Whether a line goes on in the next, which begins with the function that it says it is at."""
-    return text.rstrip().endswith((" at", " at:", " in")) and compiled(_BROKEN).match(after.lstrip()) is not None
+    whole = not text.rstrip().endswith((" at", " at:", " in")) and not compiled(_PLACE_LAST).search(text)
+    return not whole and compiled(_BROKEN).match(after.lstrip()) is not None
 
 
 def _header_of(report: Open, lines: Sequence[Numbered]) -> tuple[str, dict[str, str]]:

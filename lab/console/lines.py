@@ -41,6 +41,7 @@ _LEVEL = r"(?:emerg|alert|crit|err|warn|warning|notice|info|debug)"
 _SPEAKER = r"(?:kernel|klogd)(?:\[\d+\])?:"
 _PREFIXES = (
     _STAMP,  # [    0.000000], [12.34@1] (Android), [ 0.1 <    0.0>] (dmesg -d)
+    r"\[[+ ]*[-+]\d{1,9}\.\d{3,9}\]|\[[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d\]",  # dmesg -e: [  +0.010478], [Nov25 10:00]
     r"\[\s*(?P<caller>[TC]\d+)\]",  # PRINTK_CALLER
     r"\(\d\)\[\d+:[^\]]{1,32}\]",  # MediaTek: (3)[1234:comm]
     r"\[pid:\d+,cpu\d+,[^\]]{1,32}\]",  # HiSilicon

@@ -54,6 +54,16 @@ class Reading:
             self.built = None
 
 
+def is_quoted(text: str, begin: int) -> bool:
+    """Whether a header that was found at ``begin`` is only spoken of: it stands in quotation marks, and the sentence
+    goes on behind them."""
+    start = text.rfind('"', 0, begin + 1)
+    return start >= 0 and compiled(_SPOKEN_OF).match(text, start) is not None
+
+
+_SPOKEN_OF = r'"[^"]*"(?:[.,]?$| on:?$| [a-z]+(?![\w=:]))'
+
+
 def interrupted(current: Reading) -> bool:
     """Whether a report that another one begins in has not come to its trace, so that the other's must tell."""
     rule = current.rule

@@ -129,3 +129,13 @@ def test_a_report_with_names_is_complete_at_its_end() -> None:
         b"Call Trace:\n foo+0x1/0x20\n bar+0x1/0x20\n---[ end trace 0000000000000000 ]---\n"
     )
     assert scanner.complete
+
+
+def test_a_header_as_a_field_of_a_log_is_not_taken_for_one_that_is_only_spoken_of() -> None:
+    for line in (
+        '{"msg":"BUG: Bad page state in process a  pfn:1","n":1}',
+        'msg="Kernel panic - not syncing: x" level=0',
+    ):
+        scanner = Scanner()
+        scanner.feed(line.encode() + b"\n")
+        assert scanner.close().first is not None

@@ -35,7 +35,7 @@ class Rule(NamedTuple):
     ``blame``: ``trace`` (the instruction pointer, then the first trace), ``header`` (group ``func``, then as
     trace), ``frames`` (the first trace alone), ``stall`` (what ran under the interrupt that complains), ``hung``
     (what waits), ``undying`` (the same, but what waits for a subsystem may be to blame) or ``none``. ``find`` are patterns with a group ``func``, asked of the report's lines before the
-    trace. ``role``: ``start`` begins a report, ``part`` belongs to the report before it and begins one only where
+    trace, and only of those behind the first that ``since`` is found in, where that is given. ``role``: ``start`` begins a report, ``part`` belongs to the report before it and begins one only where
     there is none, ``prelude`` is printed before the header proper, ``after`` is what follows from a report before
     it. ``trace``: without a backtrace it is no finding. ``alone``: one line, no more belongs to it. ``over``:
     functions (a regular expression) to pass over besides the helpers when blaming. ``fatal``: no
@@ -54,6 +54,7 @@ class Rule(NamedTuple):
     refine: tuple[Refine, ...] = ()
     alternatives: tuple[str, ...] = ()
     find: tuple[str, ...] = ()
+    since: str = ""
     trace: bool = False
     alone: bool = False
     over: str = ""

@@ -93,6 +93,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="memory-leak",
         kind="memory",
+        needles=("unreferenced object 0x",),
+        pattern=r"unreferenced object 0x[0-9a-f]+ \(size \d+\):",
+        title="memory leak in {func}",
+        over=r"\w*alloc\w*",
+        example="unreferenced object 0xffff888003a41a00 (size 128):",
+        blame="frames",
+        role="part",
+    ),
+    Rule(
+        word="memory-leak",
+        kind="memory",
         needles=("new suspected memory leaks",),
         pattern=r"kmemleak: \d+ new suspected memory leaks",
         title="memory leak",

@@ -838,7 +838,7 @@ static const struct zoo_trigger {
 	{ "recursive", zoo_recursive, "possible deadlock in zoo_nest" },
 	{ "irq-state", zoo_irq_state, "inconsistent lock state in zoo_take_with_irqs_on" },
 	{ "irq-inversion", zoo_irq_inversion, "possible deadlock in zoo_take_in_irq" },
-	{ "irq-order", zoo_irq_order, "possible deadlock in zoo_nest_with_irqs_off" },
+	{ "irq-order", zoo_irq_order, "possible deadlock in zoo_take_in_irq" },
 	{ "exit-locked", zoo_exit_locked, "WARNING: still has locks held in zoo_exit_fn" },
 	{ "unlock", zoo_unlock_unlocked, "WARNING: bad unlock balance in zoo_unlock_unlocked" },
 	{ "return-locked", zoo_return_locked, "WARNING: lock held when returning to user space in zoo_return_locked" },
