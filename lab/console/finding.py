@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lab.console.blame import blamed, is_helper, occupied, plain
 from lab.console.parse import Numbered, Parsed, Trace, parse
 from lab.console.patterns import compiled
-from lab.console.rules import Refine, Rule
+from lab.console.rules import Refine, Rule, all_rules
 from lab.console.types import Finding, Frame, Kind
 
 NOWHERE = "corrupted"
@@ -171,7 +171,8 @@ def steady(text: str) -> str:
 
 def build(report: Open, time: float | None = None) -> Finding:
     """The finding of a report whose header came at kernel time ``time``."""
-    rule, lines = report.rule, unwrapped(single_spaced(report.lines))
+    report, lines = _rejoined(report, unwrapped(single_spaced(report.lines)))
+    rule = report.rule
     header, known = _header_of(report, lines)
     parsed = parse(lines)
     chain = chain_of(rule, known, parsed, inline="[inline]" in header)
@@ -181,6 +182,8 @@ def build(report: Open, time: float | None = None) -> Finding:
         function = plain(groups.get("func", "")) or (function if "{func}" in title else "")
     values = {key: steady(value) if key == "text" else plain(value) for key, value in groups.items()}
     values["func"] = function or (groups.get("func", "") if rule.blame == "none" else "") or NOWHERE
+    if rule.blame != "stall":
+        values["func"] = values["func"].removeprefix("sys_")
     if values.get("func2"):
         values["func"], values["func2"] = sorted((values["func"], values["func2"]))
     values["caller"] = blamed(chain, after=function) or NOWHERE
@@ -214,6 +217,22 @@ def build(report: Open, time: float | None = None) -> Finding:
         machine=parsed.machine,
         time=time,
     )
+
+
+def _rejoined(report: Open, lines: list[Numbered]) -> tuple[Open, list[Numbered]]:
+    """A header of no kind of its own that is one with the next line, where a mail program broke it in two."""
+    at = next((at for at, line in enumerate(lines) if line.number == report.start), 0)
+    if report.rule.word != "kernel-bug-text" or at + 1 >= len(lines):
+        return report, lines
+    head = lines[at].text.rstrip()
+    whole = f"{head} {lines[at + 1].text.lstrip()}"
+    for rule in all_rules():
+        found = compiled(rule.pattern).search(whole) if rule.role == "start" and rule != report.rule else None
+        if found and found.start() < len(head) < found.end() - 1:
+            groups = {key: value or "" for key, value in found.groupdict().items()}
+            joined = [*lines[:at], lines[at]._replace(text=whole), *lines[at + 2 :]]
+            return report._replace(rule=rule, groups=groups), joined
+    return report, lines
 
 
 _TOPS = frozenset(

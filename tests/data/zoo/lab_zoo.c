@@ -279,7 +279,7 @@ static noinline void zoo_uaf(void)
 	char *volatile p = kmalloc(64, GFP_KERNEL);
 
 	kfree(p);
-	zoo_zero = p[8] & 0;
+	zoo_zero = READ_ONCE(p[8]) & 0;
 }
 
 static noinline void zoo_double_free(void)
@@ -424,7 +424,7 @@ static noinline void zoo_kfence_uaf(void)
 	char *volatile p = zoo_kfence_object();
 
 	kfree(p);
-	zoo_zero = p[8] & 0;
+	zoo_zero = READ_ONCE(p[8]) & 0;
 }
 
 static noinline void zoo_kfence_corrupt(void)
