@@ -16,7 +16,7 @@ from lab.guest_tests import GuestTest
 from lab.line import Line, Probe, Setup, base_for, line_with
 from lab.remote import wire
 from lab.remote.bring import bring_boot, bring_console, bring_probe, with_consoles
-from lab.remote.client import Follower, Talk, talking
+from lab.remote.client import Follower, Talk, keeping_alive, talking
 from lab.remote.hosts import Host
 from lab.remote.ssh import Strange
 from lab.tree.types import Base
@@ -79,9 +79,9 @@ def probe_on(
     for index in points:
         if not 0 <= index <= last:
             raise UserError(f"{case.name} has no point {index}: there are 0 (the base) to {last}")
-    base = base_for(case, setup)
-    request = request_for(case, base, kind, wish, points=tuple(points), with_programs=with_programs)
     with talking(host) as talk:
+        base = base_here(talk, case, setup)
+        request = request_for(case, base, kind, wish, points=tuple(points), with_programs=with_programs)
         answer = asked(talk, request, base, setup, follower)
         line = line_there(talk, case, base, answer, setup)
         if [probe.point for probe in answer.probes] != list(points):
@@ -91,6 +91,12 @@ def probe_on(
         tests = tuple(test_here(talk, test, setup) for test in answer.tests)
         talk.taken()
     return Done(line, probes, tests)
+
+
+def base_here(talk: Talk, case: Case, setup: Setup) -> Base:
+    """The source of ``case``, which may have to be imported first; a host that is not ready was told of before that."""
+    with keeping_alive(talk):
+        return base_for(case, setup)
 
 
 def asked(talk: Talk, request: wire.Request, base: Base, setup: Setup, follower: Follower) -> wire.Answer:
@@ -146,9 +152,9 @@ def bisect_on(
     """Bisect ``case`` on ``host``. Its consoles are here afterwards; its kernels stay there."""
     from lab.bisect.run import question_of
 
-    base = base_for(case, setup)
-    request = request_for(case, base, "bisect", wish, bisecting=how)
     with talking(host) as talk:
+        base = base_here(talk, case, setup)
+        request = request_for(case, base, "bisect", wish, bisecting=how)
         answer = asked(talk, request, base, setup, follower)
         line = line_there(talk, case, base, answer, setup)
         if answer.bisect is None:
