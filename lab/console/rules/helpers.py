@@ -53,7 +53,7 @@ ALLOCATORS = (
     r"_*kv?[mzc]alloc\w*|_*kmalloc\w*|_*kzalloc\w*|_*kcalloc\w*|_*kvmalloc\w*|__do_kmalloc\w*|_*krealloc\w*|__do_krealloc|_*kmemdup\w*|_*kstrdup\w*|_*kstrndup|memdup_user\w*|vmemdup_user\w*|strndup_user",
     r"_*k[vz]*free(?:_const|_sensitive|_bulk|_link|_rcu\w*|_mult)?|_*kmem_cache_(?:alloc|free|zalloc|create|destroy)\w*|_*kmem_(?:alloc|free)\w*|___cache_free|__cache_free|__do_cache_alloc|cache_(?:alloc|free|grow|flusharray)\w*",
     r"_*slab_\w+|___slab_alloc|_*slub_\w+|object_err|free_debug_processing|alloc_debug_processing|free_to_partial_list|check_(?:slab|object|bytes_and_report|pad_bytes)|init_object|new_slab\w*|allocate_slab|alloc_single_from_\w+|free_slab|discard_slab|get_partial\w*|deactivate_slab|_*unfreeze_partials|put_cpu_partial|do_slab_free|on_freelist|memcg_slab_\w+|alloc_from_pcs|__free_slab|free_large_kmalloc|free_nonslab_page|verify_redzone_\w+|fixup_\w+(?:redzone|object)\w*",
-    r"_*vmalloc\w*|_*vzalloc\w*|__vmalloc_\w+|kvfree\w*|vfree|__vfree|devm_k\w+|devres_alloc\w*|__devres_alloc\w*|alloc_dr|mempool_(?:kmalloc|kfree|alloc_slab|free_slab)|dma_pool_\w+",
+    r"_*free_(?:frozen_)?pages(?:_ok|_exact)?|free_unref_(?:page|folio)\w*|free_the_page|_*vmalloc\w*|_*vzalloc\w*|__vmalloc_\w+|kvfree\w*|vfree|__vfree|devm_k\w+|devres_alloc\w*|__devres_alloc\w*|alloc_dr|mempool_(?:kmalloc|kfree|alloc_slab|free_slab)|dma_pool_\w+",
 )
 
 # They end, cancel, queue, wake and wait for what somebody else began.

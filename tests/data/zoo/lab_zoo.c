@@ -60,6 +60,7 @@ static DEFINE_SPINLOCK(zoo_spin_d);
 static DEFINE_SPINLOCK(zoo_spin_e);
 static DEFINE_SPINLOCK(zoo_spin_f);
 static volatile int zoo_zero;
+static volatile int zoo_sink; /* what is read, or a compiler would not read it */
 static void *volatile zoo_pointer;
 
 /* lockdep */
@@ -279,7 +280,7 @@ static noinline void zoo_uaf(void)
 	char *volatile p = kmalloc(64, GFP_KERNEL);
 
 	kfree(p);
-	zoo_zero = READ_ONCE(p[8]) & 0;
+	zoo_sink = READ_ONCE(p[8]);
 }
 
 static noinline void zoo_double_free(void)
@@ -424,7 +425,7 @@ static noinline void zoo_kfence_uaf(void)
 	char *volatile p = zoo_kfence_object();
 
 	kfree(p);
-	zoo_zero = READ_ONCE(p[8]) & 0;
+	zoo_sink = READ_ONCE(p[8]);
 }
 
 static noinline void zoo_kfence_corrupt(void)
@@ -595,7 +596,7 @@ static noinline void zoo_shift(void)
 {
 	volatile int by = 40, one = 1;
 
-	zoo_zero = (one << by) & 0;
+	zoo_sink = one << by;
 }
 
 static noinline void zoo_index(void)
@@ -603,7 +604,7 @@ static noinline void zoo_index(void)
 	static volatile int array[4];
 	volatile int at = 5;
 
-	zoo_zero = array[at] & 0;
+	zoo_sink = array[at];
 }
 
 static noinline void zoo_divide(void)
@@ -854,7 +855,7 @@ static const struct zoo_trigger {
 	{ "bad-magic", zoo_bad_magic, "BUG: spinlock bad magic in zoo_bad_magic" },
 	{ "oob", zoo_oob, "KASAN: slab-out-of-bounds Write in zoo_oob" },
 	{ "uaf", zoo_uaf, "KASAN: use-after-free Read in zoo_uaf" },
-	{ "double-free", zoo_double_free, "KASAN: double-free in zoo_double_free" },
+	{ "double-free", zoo_double_free, "KASAN: invalid-free in zoo_double_free" },
 	{ "copy-oob", zoo_copy_oob, "KASAN: slab-out-of-bounds Write in zoo_copy_oob" },
 	{ "stack-oob", zoo_stack_oob, "KASAN: stack-out-of-bounds Read in zoo_stack_oob" },
 	{ "global-oob", zoo_global_oob, "KASAN: global-out-of-bounds Read in zoo_global_oob" },
