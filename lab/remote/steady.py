@@ -89,6 +89,9 @@ class Post:
 
     def give(self, task: Task) -> None:
         """Give ``task`` to the scheduler, or let it fail where there is none any more. From any thread."""
+        if self.closed():  # its loop may not turn any more
+            failed([task], GONE)
+            return
         with self.lock:
             self.waiting.append(task)
             if len(self.waiting) > 1:
@@ -104,9 +107,13 @@ class Post:
             self.send(some)
         self.last = self.loop.time()
 
+    def closed(self) -> bool:
+        """Whether the scheduler was given up."""
+        return self.client.status in ("closed", "closing")
+
     def send(self, tasks: Sequence[Task]) -> None:
         """Send a graph of ``tasks``, which want the same."""
-        if self.client.status in ("closed", "closing"):
+        if self.closed():
             failed(tasks, GONE)
             return
         try:
@@ -132,7 +139,7 @@ class Post:
         except (asyncio.CancelledError, CancelledError):
             self.give(task)
         except Exception as error:
-            if sent.status == "error" or self.client.status in ("closed", "closing"):
+            if sent.status == "error" or self.closed():
                 task.outer.set_exception(error)
             else:  # the way to the result broke
                 self.give(task)
