@@ -22,7 +22,7 @@ from lab.console.reading import (
     is_quoted,
     unfinished,
 )
-from lab.console.relate import follows, is_consequence
+from lab.console.relate import follows, is_consequence, told_better
 from lab.console.rules import Rule
 from lab.console.types import Finding
 
@@ -219,6 +219,9 @@ class Collector:
             return
         if told.fatal and self._fatal is None:
             self._fatal = told
+        for at, earlier in enumerate(self.findings):
+            if earlier.primary and told_better(told, earlier):
+                self.findings[at] = replace(earlier, primary=False)
         if len(self.findings) < FINDINGS:
             self.findings.append(told)
         else:

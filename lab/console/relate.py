@@ -41,6 +41,11 @@ def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:
     return True
 
 
+def told_better(found: Finding, earlier: Finding) -> bool:
+    """Whether ``found`` says in full what ``earlier`` only counts: kmemleak's list after its sum."""
+    return earlier.signature == "memory-leak" and found.signature.startswith("memory-leak:")
+
+
 def is_consequence(text: str) -> bool:
     """Whether a panic's line only says what the report before it led to."""
     from lab.console.rules.panic import CONSEQUENCES

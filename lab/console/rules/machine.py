@@ -10,8 +10,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="mce",
         kind="hardware",
-        needles=("Machine Check", "achine check events"),
-        pattern=r"CPU ?\d+: Machine Check(?: Exception)?:|[Mm]achine check events logged",
+        needles=("Machine Check", "achine check events", "achine check in ", "achine check ("),
+        pattern=r"CPU ?\d+: Machine Check(?: Exception)?:|[Mm]achine check events logged|^Machine check in kernel mode|^MCE: CPU\d+: machine check \(",
         title="Machine Check Exception",
         example="mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 0: b200000000000000",
         blame="none",

@@ -182,6 +182,7 @@ RULES: tuple[Rule, ...] = (
         example="Internal error: Oops - undefined instruction: 0 [#1] SMP ARM",
         fatal=True,
         role="part",
+        refine=(Refine(r"Internal error: UBSAN: (?P<what>[\w ]+): ", "UBSAN: {what} in {func}", "ubsan", "sanitizer"),),
     ),
     Rule(
         word="unhandled-fault",

@@ -3,6 +3,7 @@
 from lab.console.rules import Refine, Rule
 
 _REFINE = (
+    Refine(r"list_(?:add|del) (?:corruption|double add)", "BUG: corrupted list in {func}", "list", "corruption"),
     Refine(r"refcount_t: |at (?:\S*/)?lib/refcount\.c:", "WARNING: refcount bug in {func}", "refcount"),
     Refine(
         r"ODEBUG: ",
