@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lab.paths import user_paths
 
 pytest.importorskip("fabric", reason="the extra 'remote' is not installed")
 
@@ -57,6 +60,19 @@ def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < limit, "it took too long"
         time.sleep(0.02)
+
+
+def told(result: dict[str, Any]) -> str:
+    """A cell's reason without the number of the console's line, which one boot has more or less than another."""
+    return re.sub(r" \(line \d+\)", "", result["reason"])
+
+
+def words_of(document: dict[str, Any]) -> dict[tuple[str, str, str], tuple[str, str]]:
+    """What each cell of a matrix came to, and why."""
+    return {
+        (one["cell"]["label"], one["cell"]["kconfig"], one["cell"]["machine"]): (one["word"], told(one))
+        for one in document["results"]
+    }
 
 
 @dataclass
@@ -182,6 +198,18 @@ class There:
     def runs(self) -> list[Path]:
         """The folders of the jobs' runs there."""
         return sorted((self.folder / "cache" / "jobs").glob("*/[0-9]*"))
+
+
+STORE = ("bases", "kernels", "kconfigs", "objects", "worktrees", "ccache")
+
+
+def stock(cache: Path, names: Sequence[str] = STORE) -> None:
+    """Give ``cache`` what the user's cache has of these. Journals, boots and results are its own."""
+    own = user_paths().cache
+    cache.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (own / name).mkdir(parents=True, exist_ok=True)
+        (cache / name).symlink_to(own / name)
 
 
 def libraries_of_here(folder: Path) -> None:

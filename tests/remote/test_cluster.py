@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,13 +17,13 @@ pytest.importorskip("distributed", reason="the extra 'cluster' is not installed"
 from lab.bisect.records import Boot, Build
 from lab.bisect.target import Target
 from lab.errors import InfrastructureError, UserError
-from lab.paths import Paths, user_paths
+from lab.paths import Paths
 from lab.remote import wire
 from lab.remote.probes import Checked, Sent
 from lab.remote.spec import Spec, parse
 from lab.remote.work import Made, do
 
-from .conftest import SIX_CELLS, free_port, wait_for
+from .conftest import SIX_CELLS, free_port, stock, wait_for, words_of
 from .world import make_world
 
 
@@ -155,13 +154,10 @@ def test_a_console_of_another_machine_is_kept_here_under_its_boot_alone(tmp_path
 @pytest.mark.build
 @pytest.mark.boot
 def test_two_workers_give_the_verdicts_of_one_process(tmp_path):
-    own, documents = user_paths().cache, []
+    documents = []
     for name, more in (("alone", ()), ("cluster", ("--cluster", "local:2"))):
         cache = tmp_path / name
-        cache.mkdir()
-        for folder in ("bases", "kernels", "kconfigs", "objects", "worktrees", "ccache"):
-            (own / folder).mkdir(parents=True, exist_ok=True)
-            (cache / folder).symlink_to(own / folder)
+        stock(cache)
         argv = [sys.executable, "-m", "lab", "bisect", "early-policy", "--json", *more]
         env = {**os.environ, "LAB_CACHE": str(cache)}
         done = subprocess.run(argv, env=env, capture_output=True, check=False, timeout=3000)
@@ -177,11 +173,6 @@ def test_two_workers_give_the_verdicts_of_one_process(tmp_path):
     assert {5, 6, 10} <= both.keys()
 
 
-def told(result):
-    """A cell's reason without the number of the console's line, which one boot has more or less than another."""
-    return re.sub(r" \(line \d+\)", "", result["reason"])
-
-
 @pytest.mark.build
 @pytest.mark.boot
 def test_a_matrix_comes_to_the_same_on_two_workers(tmp_path):
@@ -192,13 +183,14 @@ def test_a_matrix_comes_to_the_same_on_two_workers(tmp_path):
         env = {**os.environ, "LAB_DATA": str(tmp_path / name)}
         done = subprocess.run(argv, env=env, capture_output=True, check=False, timeout=3000)
         assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()[:2000]
-        results = json.loads(done.stdout)["results"]
-        found.append({(one["cell"]["label"], one["cell"]["machine"]): (one["word"], told(one)) for one in results})
-        assert all(bool(attempt["where"]) == (name == "cluster") for one in results for attempt in one["attempts"])
+        document = json.loads(done.stdout)
+        found.append(words_of(document))
+        attempts = (attempt for one in document["results"] for attempt in one["attempts"])
+        assert all(bool(attempt["where"]) == (name == "cluster") for attempt in attempts)
     assert found[0] == found[1]
     assert {key: word for key, (word, _) in found[0].items() if word != "good"} == {
-        ("end", "two-nodes"): "bad",
-        ("end", "one-node"): "bad",
+        ("end", "tiny-numa", "two-nodes"): "bad",
+        ("end", "tiny-numa", "one-node"): "bad",
     }
 
 

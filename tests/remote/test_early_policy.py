@@ -8,6 +8,7 @@ import pytest
 from lab.paths import user_paths
 
 from ..conftest import run_lab
+from .conftest import stock
 
 pytestmark = [pytest.mark.build, pytest.mark.boot]
 
@@ -15,14 +16,8 @@ pytestmark = [pytest.mark.build, pytest.mark.boot]
 @pytest.fixture
 def stocked(ready):
     """The host has the sources and kernels of this user; here there are the sources alone."""
-    theirs, ours = ready.folder / "cache", ready.here / "cache"
-    theirs.mkdir()
-    ours.mkdir(exist_ok=True)
-    own = user_paths().cache
-    for name in ("bases", "kernels", "kconfigs", "objects", "worktrees", "ccache"):
-        (own / name).mkdir(parents=True, exist_ok=True)
-        (theirs / name).symlink_to(own / name)
-    (ours / "bases").symlink_to(own / "bases")
+    stock(ready.folder / "cache")
+    stock(ready.here / "cache", ("bases",))
     return ready
 
 
@@ -45,8 +40,10 @@ def test_the_crash_is_reproduced_there_and_its_kernel_and_console_are_here(stock
 
 
 @pytest.mark.faults
-def test_a_bisect_there_names_the_same_patch(stocked):
+def test_a_bisect_there_names_the_same_patch(stocked, tmp_path, monkeypatch):
     there = stocked.json("bisect", "early-policy", "--on", "loop", seconds=3000)
+    stock(tmp_path / "alone")  # with no journal of an earlier day, so that both begin at the same place
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "alone"))
     here = run_lab("bisect", "early-policy")
     assert there["first_bad"]["index"] == 6
     assert there["first_bad"] == here["first_bad"]

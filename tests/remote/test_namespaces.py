@@ -1,71 +1,17 @@
 """A host in a network namespace of its own, with a real sshd, over a line that delays, loses and is cut. Needs root."""
 
-import contextlib
 import os
-import shutil
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lab.paths import user_paths
-
 from ..conftest import run_lab
-from .conftest import CONFIG, SSHD, There, user, wait_for
+from .conftest import There, stock, wait_for, words_of
+from .spaces import namespaced, run, two_hosts
 from .world import make_world
 
 pytestmark = pytest.mark.faults
-PORT = 2222
-
-
-def run(*argv, check=True):
-    return subprocess.run(argv, check=check, capture_output=True, text=True)
-
-
-@contextlib.contextmanager
-def namespaced(host, number, tmp_path):
-    """``host``, but its sshd is in a namespace of its own, at the far end of a line that ``tc`` can spoil; gives the
-    near end's name. Lines are numbered."""
-    if os.geteuid() != 0 or not (shutil.which("ip") and shutil.which("tc")):
-        pytest.skip("network namespaces need root and iproute2")
-    sshd, space = host.sshd, f"lab{os.getpid()}-{number}"
-    near, away = f"ln{os.getpid()}-{number}", f"lf{os.getpid()}-{number}"
-    here, there = f"198.18.{77 + number}.1", f"198.18.{77 + number}.2"
-    if run("ip", "netns", "add", space, check=False).returncode:
-        pytest.skip("no network namespaces here")
-    inside = ("ip", "netns", "exec", space)
-    process = None
-    known = sshd.home / ".ssh" / "known_hosts"
-    kept = known.read_text()
-    try:
-        run("ip", "link", "add", near, "type", "veth", "peer", "name", away, "netns", space)
-        run("ip", "address", "add", f"{here}/30", "dev", near)
-        run("ip", "link", "set", near, "up")
-        run(*inside, "ip", "address", "add", f"{there}/30", "dev", away)
-        run(*inside, "ip", "link", "set", away, "up")
-        run(*inside, "ip", "link", "set", "lo", "up")
-        run(*inside, "ip", "route", "add", "default", "via", here)
-        config = CONFIG.format(port=PORT, folder=sshd.folder).replace("127.0.0.1", there)
-        (tmp_path / f"config{number}").write_text(config)
-        said = tmp_path / f"log{number}"
-        with said.open("wb") as log:
-            argv = [*inside, str(SSHD), "-D", "-e", "-f", str(tmp_path / f"config{number}")]
-            process = subprocess.Popen(argv, stdout=log, stderr=log, process_group=0)
-        wait_for(lambda: b"listening on" in said.read_bytes() or process.poll() is not None)
-        assert process.poll() is None, said.read_text()
-        key = " ".join((sshd.folder / "host_key.pub").read_text().split()[:2])
-        known.write_text(f"{kept}[{there}]:{PORT} {key}\n")
-        host.add(host.name, f"{user()}@{there}:{PORT}")
-        yield near
-    finally:
-        known.write_text(kept)
-        for one in run("ip", "netns", "pids", space, check=False).stdout.split():
-            os.kill(int(one), signal.SIGKILL)
-        if process is not None:
-            process.wait()
-        run("ip", "link", "del", near, check=False)
-        run("ip", "netns", "del", space, check=False)
+NIGHTLY = Path(__file__).resolve().parents[2] / "ci" / "nightly.toml"
 
 
 @pytest.fixture
@@ -131,15 +77,7 @@ def test_a_host_with_a_full_disk_is_told_by_name_and_keeps_nothing_half_written(
 def test_two_hosts_in_namespaces_bisect_as_one_machine_does(ready, tmp_path):
     """Both have the sources and kernels of this user's cache, each a cache of its own beside."""
     pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
-    second = There(ready.sshd, tmp_path / "second", ready.here, "second")
-    shutil.copytree(ready.folder, second.folder, symlinks=True)
-    own = user_paths().cache
-    for cache in (ready.folder / "cache", second.folder / "cache", ready.here / "cache"):
-        cache.mkdir(exist_ok=True)
-        for name in ("bases", "kernels", "kconfigs", "objects", "ccache"):
-            (own / name).mkdir(parents=True, exist_ok=True)
-            (cache / name).symlink_to(own / name)
-    with namespaced(ready, 0, tmp_path), namespaced(second, 1, tmp_path):
+    with two_hosts(ready, tmp_path) as hosts:
         far = ready.json("bisect", "early-policy", "--cluster", "ssh:loop,second", seconds=3000)
     alone = run_lab("bisect", "early-policy")
     assert far["first_bad"] == alone["first_bad"]
@@ -149,5 +87,34 @@ def test_two_hosts_in_namespaces_bisect_as_one_machine_does(ready, tmp_path):
     both = {probe["point"]: probe["verdict"] for probe in far["probes"] if probe["point"] in words}
     assert both == {point: words[point] for point in both}
     assert {5, 6, 10} <= both.keys()
-    where = {len(list((host.folder / "cache" / "boots").glob("*"))) > 0 for host in (ready, second)}
+    where = {len(list((host.folder / "cache" / "boots").glob("*"))) > 0 for host in hosts}
     assert where == {True}, "each of the two booted something"
+
+
+@pytest.mark.build
+@pytest.mark.boot
+def test_two_hosts_in_namespaces_do_the_default_nightly_as_one_machine_does(ready, tmp_path):
+    """The cells of ci/nightly.toml whose kernels are in this user's cache. Those of the debug kconfigs, which take
+    minutes, are done where LAB_NIGHTLY says ``all``; those of a series whose base is not here never."""
+    pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+    one = There(ready.sshd, ready.folder, tmp_path / "alone")
+    stock(one.here / "cache")
+    left_out = [("*", "debug*")] if os.environ.get("LAB_NIGHTLY") != "all" else []
+    planned = one.json("matrix", "plan", str(NIGHTLY))["cells"]
+    left_out += sorted({(cell["label"], cell["kconfig"]) for cell in planned if not cell["built"]})
+    rules = "".join(f'[[exclude]]\npoint = "{point}"\nkconfig = "{kconfig}"\n' for point, kconfig in left_out)
+    file = tmp_path / "nightly.toml"
+    file.write_text(NIGHTLY.read_text() + rules)
+    cells = {
+        (cell["label"], cell["kconfig"], cell["machine"]) for cell in one.json("matrix", "plan", str(file))["cells"]
+    }
+    if not cells:
+        pytest.skip("no kernel of the nightly is in the store")
+    with two_hosts(ready, tmp_path):
+        far = ready.json("matrix", "run", str(file), "--cluster", "ssh:loop,second", seconds=6000)
+    alone = one.json("matrix", "run", str(file), seconds=6000)
+    assert words_of(far) == words_of(alone)
+    assert words_of(far).keys() == cells
+    assert {word for word, _ in words_of(far).values()} <= {"good", "bad"}
+    places = {attempt["where"] for result in far["results"] for attempt in result["attempts"]}
+    assert len(places) == 2, "each of the two booted something"

@@ -22,7 +22,7 @@ from lab.history.database import connect, database_url
 from lab.history.store import History
 from lab.matrix.run import plan
 from lab.matrix.run import run as run_matrix
-from lab.paths import Paths, user_paths
+from lab.paths import Paths
 from lab.remote import cellwork
 from lab.remote.cells import Elsewhere, Many, Sending, Workers
 from lab.remote.cluster import Lonely, await_workers, cluster, known
@@ -31,7 +31,7 @@ from lab.remote.steady import Post, Steady
 from tests.matrix.made import Fake, jobs, ready
 from tests.remote.simulated import Kernels, Prober, Simulating, done
 
-from .conftest import wait_for
+from .conftest import SIX_CELLS, stock, wait_for, words_of
 from .site import site
 
 pytestmark = pytest.mark.faults
@@ -216,11 +216,7 @@ def test_two_people_on_the_same_workers_do_not_get_each_other_s_results(tmp_path
 def test_real_boots_give_the_same_verdicts_through_a_restart(tmp_path):
     """A real bisect whose scheduler is killed after its first boot."""
     cache = tmp_path / "site" / "cache"
-    cache.mkdir(parents=True)
-    own = user_paths().cache
-    for folder in ("bases", "kernels", "kconfigs", "objects", "worktrees", "ccache"):
-        (own / folder).mkdir(parents=True, exist_ok=True)
-        (cache / folder).symlink_to(own / folder)
+    stock(cache)
     with site(tmp_path / "site") as there:
         argv = [sys.executable, "-m", "lab", "bisect", "early-policy", "--cluster", there.address, "--json"]
         call = subprocess.Popen(argv, env=there.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -237,3 +233,31 @@ def test_real_boots_give_the_same_verdicts_through_a_restart(tmp_path):
     assert call.returncode == 0, said
     assert document["first_bad"]["index"] == 6
     assert all(check["holds"] for check in document["proof"])
+
+
+@pytest.mark.build
+@pytest.mark.boot
+def test_a_matrix_of_real_boots_comes_to_the_same_through_a_restart(tmp_path):
+    """The scheduler is killed while the third and fourth guest run. One machine says what has to come of it."""
+    file = tmp_path / "six.toml"
+    file.write_text(SIX_CELLS)
+    stock(tmp_path / "site" / "cache")
+    stock(tmp_path / "alone")
+    with site(tmp_path / "site") as there:
+        argv = [sys.executable, "-m", "lab", "matrix", "run", str(file), "--json"]
+        env = there.environment
+        call = subprocess.Popen(
+            [*argv, "--cluster", there.address], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        boots = tmp_path / "site" / "cache" / "boots"
+        wait_for(lambda: call.poll() is not None or len(list(boots.glob("*-*-*"))) >= 3, 600)
+        assert call.poll() is None, call.communicate()
+        there.restart_scheduler()
+        out, said = call.communicate(timeout=900)
+    assert call.returncode == 0, said
+    found = json.loads(out)
+    env = {**env, "LAB_CACHE": str(tmp_path / "alone"), "LAB_DATA": str(tmp_path / "data")}
+    alone = json.loads(subprocess.run(argv, env=env, capture_output=True, check=True, timeout=900).stdout)
+    assert words_of(found) == words_of(alone)
+    assert len(found["results"]) == len(words_of(found)) == 6, "nothing is lost, and nothing counted twice"
+    assert all(attempt["where"] for one in found["results"] for attempt in one["attempts"])

@@ -10,24 +10,9 @@ import pytest
 
 pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
 
-from lab.paths import user_paths
-
-from .conftest import SIX_CELLS, There, libraries_of_here, user
+from .conftest import SIX_CELLS, There, libraries_of_here, stock, user, words_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.build, pytest.mark.boot]
-STORE = ("bases", "kernels", "kconfigs", "objects", "worktrees", "ccache")
-
-
-def stock(cache, names=STORE):
-    own = user_paths().cache
-    cache.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (own / name).mkdir(parents=True, exist_ok=True)
-        (cache / name).symlink_to(own / name)
-
-
-def words(document):
-    return {one["cell"]["machine"] + one["cell"]["label"]: (one["word"], one["reason"]) for one in document["results"]}
 
 
 def test_two_hosts_from_nothing(there, tmp_path):
@@ -58,7 +43,7 @@ def test_two_hosts_from_nothing(there, tmp_path):
         check=True,
         timeout=1800,
     )
-    assert words(night) == words(json.loads(alone.stdout))
+    assert words_of(night) == words_of(json.loads(alone.stdout))
     assert all(attempt["where"] for one in night["results"] for attempt in one["attempts"])
     consoles = {attempt["console"] for one in night["results"] for attempt in one["attempts"]}
     assert all((there.here / "data" / "consoles" / one[:2] / f"{one}.log.zlib").is_file() for one in consoles)
