@@ -24,7 +24,7 @@ _FILE = r"(?:\s+(?P<file>[\w./+-]+\.[chSs]):(?P<line>\d+)(?P<inline>\s+\[inline\
 def _frame() -> re.Pattern[str]:
     return re.compile(
         r"\s*(?:Call Trace:\s*)?(?:</?[#A-Z]{2,8}\d?>\s*)*"
-        r"(?:\(?\[<?\s*(?:[0-9a-fA-F]{4,16}|inline)?\s*>?\]\)?\s*|<[0-9a-f]{8,16}>\s*)*"
+        r"(?:\(?\[<?\s*(?:[0-9a-fA-F]{4,16}|inline|\(_+ptrval_+\))?\s*>?\]\)?\s*|<[0-9a-f]{8,16}>\s*)*"
         r"(?P<unsure>\? )?(?P<open>[({])?(?P<function>"
         + NAME
         + r")(?:"
