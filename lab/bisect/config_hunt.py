@@ -88,7 +88,7 @@ class Rig:
         with checked_out(self.line.tree, self.point, paths=self.setup.paths) as source:
 
             def resolve(config: Config, asked: frozenset[str]) -> Config:
-                lines = mixed(self.texts[config].text, state, asked)
+                lines = mixed(self.texts[config].text, state, asked, self.texts[state.bad].text)
                 self.looks.add(lines)
                 kconfig = settle(
                     self.line.fragment.name,
@@ -219,15 +219,20 @@ def end_of(line: Line, fragment: Fragment, both: tuple[Fragment, ...], point: Po
     return replace(kconfig, name=line.fragment.name)  # one object directory for all, which stays hot
 
 
-def mixed(text: str, state: State, asked: frozenset[str]) -> tuple[str, ...]:
-    """The lines that ask for the configuration in ``text`` with the ``asked`` symbols as they are in the bad one.
+def mixed(text: str, state: State, asked: frozenset[str], bad: str = "") -> tuple[str, ...]:
+    """The lines that ask for the configuration in ``text`` with the ``asked`` symbols as they are in the bad one, whose
+    file is ``bad``.
 
     Of a choice's members the last that is asked for counts, so what is asked for stands last. What is in question and
-    not asked for is said to be off, or a default would switch it on.
+    not asked for is said to be off, or a default would switch it on. So is what ``bad`` says is off and the good one
+    can't even see (SLUB_DEBUG where there is no SLUB): both are without it.
     """
     lines = [line for line in text.splitlines() if symbol_of(line) and symbol_of(line) not in asked]
     said = {symbol_of(line) for line in lines} | asked
     lines += [off(symbol) for symbol in difference(state.good, state.bad) if symbol not in said]
+    said |= {symbol_of(line) for line in lines}
+    hidden = (symbol_of(line) for line in bad.splitlines() if line.startswith("# "))
+    lines += [off(symbol) for symbol in hidden if symbol and symbol not in said]
     ordered = [symbol for symbol in difference(state.good, state.bad) if symbol in asked]
     values = {symbol: state.bad.get(symbol) for symbol in ordered}
     lines += [off(symbol) for symbol in ordered if values[symbol] == OFF]
