@@ -98,3 +98,22 @@ def test_older_names_of_a_bug_stand_beside_its_title() -> None:
     assert bug.alternatives == ("kernel BUG at mm/mempolicy.c:LINE!",)
     freed = scan("BUG: KASAN: double-free in kfree+0x1/0x2\nCall Trace:\n kfree+0x1/0x2\n twice+0x1/0x2\n").findings[0]
     assert (freed.title, freed.alternatives) == ("KASAN: invalid-free in twice", ("KASAN: double-free in twice",))
+
+
+@pytest.mark.parametrize(
+    ("complaint", "title"),
+    [
+        (
+            "list_add corruption. next->prev should be prev (ffffffff82a3c0e0), but was 0000000000000000.",
+            "BUG: corrupted list in guilty",
+        ),
+        ("refcount_t: underflow; use-after-free.", "WARNING: refcount bug in guilty"),
+        ("something else", "WARNING in guilty"),
+    ],
+)
+def test_a_warning_of_a_kind_of_its_own_is_known_as_a_warning_too(complaint: str, title: str) -> None:
+    header = "WARNING: CPU: 0 PID: 1 at kernel/planted.c:7 guilty+0x1e/0xa0"
+    cut = "------------[ cut here ]------------"
+    found = scan(f"{cut}\n{complaint}\n{header}\nCall Trace:\n guilty+0x1e/0xa0\n").findings[0]
+    assert found.title == title
+    assert found.alternatives == (() if title == "WARNING in guilty" else ("WARNING in guilty",))

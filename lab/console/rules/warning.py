@@ -73,6 +73,7 @@ RULES: tuple[Rule, ...] = (
         blame="header",
         over=_OVER,
         refine=_REFINE,
+        alternatives=("WARNING in {func}",),
     ),
     Rule(
         word="warning",
@@ -84,6 +85,7 @@ RULES: tuple[Rule, ...] = (
         blame="header",
         over=_OVER,
         refine=_REFINE,
+        alternatives=("WARNING in {func}",),
     ),
     Rule(
         word="warning",
