@@ -23,7 +23,7 @@ from lab.bisect.simulate import line_sight, made_up_series, simulate, spent
 RATES = (10, 30, 50, 70, 90, 100)
 RELATED = 15.0
 """The weight of a patch that changes a function of the trace, beside 1: between that for the innermost and that for
-one far from it (lab.bisect.touches.evidence)."""
+one far from it (lab.bisect.touches.suspicion)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

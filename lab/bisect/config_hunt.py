@@ -219,7 +219,7 @@ def end_of(line: Line, fragment: Fragment, both: tuple[Fragment, ...], point: Po
     return replace(kconfig, name=line.fragment.name)  # one object directory for all, which stays hot
 
 
-def mixed(text: str, state: State, asked: frozenset[str], bad: str = "") -> tuple[str, ...]:
+def mixed(text: str, state: State, asked: frozenset[str], bad: str) -> tuple[str, ...]:
     """The lines that ask for the configuration in ``text`` with the ``asked`` symbols as they are in the bad one, whose
     file is ``bad``.
 

@@ -111,47 +111,35 @@ def named(crash: Crash) -> list[str]:
 
 
 def suspicion(touch: Touch, crash: Crash) -> tuple[float, tuple[str, ...]]:
-    """How much a patch has to do with the crash, 0 for nothing, and in what.
+    """How much a patch has to do with the crash, 0 for nothing, and in what: one and this number is how many times
+    likelier that makes it to have brought the bug.
 
-    A change in the body of a function of the trace counts most, more the nearer it is to where the crash happened; a
-    changed line that names one less; another change in the crash's file least.
+    Few patches of a series change the very function that a crash is in, and of the culprits many do. What is farther
+    from it in the trace is common to more bugs, so of several functions the one that counts most counts. Other changes
+    in the file are common in a series about one subject.
     """
-    score, why = 0.0, []
+    nearest, why = 0.0, []
     for depth, name in enumerate(named(crash)):
-        near = 1.0 / (1 + 0.3 * depth)
+        near = 1.0 / (1 + 0.5 * depth) ** 2
         if name in touch.functions:
-            score += 3 * near
+            nearest = max(nearest, CHANGES * near)
             why.append(f"changes {name}()")
         elif name in touch.words:
-            score += 2 * near
+            nearest = max(nearest, NAMES * near)
             why.append(f"names {name}()")
     if crash.file and crash.file in touch.files:
-        score += 1
+        nearest += IN_FILE
         why.append(f"touches {crash.file}")
-    return score, tuple(why)
+    return nearest, tuple(why)
 
 
 def likelihood(touch: Touch, crash: Crash, compiled: Mapping[str, int] | None) -> float:
     """How likely a patch is to have brought the bug, against others: by its size, by what it has to do with the
     crash, and next to nothing where no object hangs on what it touches. Never 0: it only says where to look first."""
-    weight = (1.0 + min(touch.lines, 400) / 200) * evidence(touch, crash)
+    weight = (1.0 + min(touch.lines, 400) / 200) * (1.0 + suspicion(touch, crash)[0])
     if compiled is not None and touch.files and not any(counts(name, compiled) for name in touch.files):
         weight *= 0.05
     return weight
-
-
-def evidence(touch: Touch, crash: Crash) -> float:
-    """How many times likelier a patch is to have brought the bug for what it has to do with the crash.
-
-    Few patches of a series change the very function that a crash is in, and of the culprits many do: 40 to 1. What is
-    farther from it in the trace is common to more bugs. Other changes in the file are common in a series about one
-    subject.
-    """
-    nearest = 0.0
-    for depth, name in enumerate(named(crash)):
-        near = 1.0 / (1 + 0.5 * depth) ** 2
-        nearest = max(nearest, (CHANGES if name in touch.functions else NAMES if name in touch.words else 0.0) * near)
-    return 1.0 + nearest + (IN_FILE if crash.file and crash.file in touch.files else 0.0)
 
 
 def counts(name: str, compiled: Mapping[str, int]) -> bool:

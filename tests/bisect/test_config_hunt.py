@@ -24,13 +24,13 @@ GOOD = "CONFIG_SLAB=y\n# CONFIG_SLUB is not set\nCONFIG_HZ=100\n"
 
 def test_what_is_asked_for_stands_last_and_what_is_in_question_is_said_to_be_off():
     state = State(Config({"SLAB": "y", "HZ": "100"}), Config({"SLUB": "y", "SLUB_DEBUG": "y", "HZ": "250"}))
-    assert mixed(GOOD, state, frozenset({"SLUB"})) == (
+    assert mixed(GOOD, state, frozenset({"SLUB"}), "") == (
         "CONFIG_SLAB=y",
         "CONFIG_HZ=100",
         "# CONFIG_SLUB_DEBUG is not set",
         "CONFIG_SLUB=y",
     )
-    assert mixed(GOOD, state, frozenset({"SLAB", "HZ"}))[-2:] == ("# CONFIG_SLAB is not set", "CONFIG_HZ=250")
+    assert mixed(GOOD, state, frozenset({"SLAB", "HZ"}), "")[-2:] == ("# CONFIG_SLAB is not set", "CONFIG_HZ=250")
 
 
 def hunted(fake, good: str, bad: str) -> tuple[Left, int]:
