@@ -16,7 +16,7 @@ from lab.board.environment import APPEND, INITRAMFS, KERNEL, Board
 from lab.errors import InfrastructureError, UserError
 from lab.files import locked
 from lab.guest.command import COMMAND_LINE_BYTES
-from lab.guest.run import DISK_HINT, make_folder, programs_in, save
+from lab.guest.run import DISK_HINT, doing, make_folder, programs_in, save
 from lab.paths import Paths
 from lab.progress import Progress
 from lab.report.plain import one_line
@@ -190,7 +190,7 @@ def ended(ask: Ask, seen: Seen) -> tuple[Outcome, str]:
     if excuse := excuse_of(ask, seen):
         return "board", f"{excuse[0]} {within} (stage {stage}): {excuse[1]}"
     waited = "the board did not end" if report.marker else "no marker from user space"
-    return "hang", f"{waited} {within} (stage {stage})"
+    return "hang", f"{waited} {within} (stage {stage}{doing(report)})"
 
 
 def excuse_of(ask: Ask, seen: Seen) -> tuple[str, str] | None:

@@ -60,7 +60,7 @@ def scan(
         if as_json:
             emit({"file": log, "verdict": verdict.word, "reason": verdict.reason, **report_json(report)})
         else:
-            from lab.report.terminal import show_findings
+            from lab.report.findings import show_findings
 
             show_findings(log, report, verdict)
     return next((code for code in (1, 125) if code in codes), 0)

@@ -44,13 +44,22 @@ def read(text: str, machine: str) -> Code | None:
     return Code(bytes(data), fault, width // 2)
 
 
+def is_missing() -> bool:
+    """Whether there is no disassembler here."""
+    try:
+        import capstone  # noqa: F401
+    except ImportError:
+        return True
+    return False
+
+
 @cache
 def _engine(machine: str, unit: int) -> Any:
     """Capstone's disassembler for an architecture, nothing where it has none."""
-    try:
-        import capstone as cs
-    except ImportError:
+    if is_missing():
         return None
+    import capstone as cs
+
     modes = {
         "": (cs.CS_ARCH_X86, cs.CS_MODE_64),
         "x86_64": (cs.CS_ARCH_X86, cs.CS_MODE_64),
@@ -77,12 +86,23 @@ def disassemble(text: str, machine: str) -> tuple[str, ...]:
         return ()
     fault = max(code.fault, 0)
     before = _leading(engine, code.data[:fault], code.unit)
-    after = list(engine.disasm_lite(code.data[fault:], 0))
+    after = list(engine.disasm_lite(code.data[fault:], 0)) or _unknown(engine, code, machine)
     lines = [f"-0x{fault - at:x}: {name} {operands}".rstrip() for at, _, name, operands in before]
     for at, _, name, operands in after:
         mark = f" {_TRAP}" if at == 0 and code.fault >= 0 else ""
         lines.append(f"+0x{at:x}: {name} {operands}".rstrip() + mark)
     return tuple(lines)
+
+
+def _unknown(engine: Any, code: Code, machine: str) -> list[tuple[int, int, str, str]]:
+    """The faulting instruction where it is none that is known, as its bytes, and those after it."""
+    if code.fault < 0 or not code.data[code.fault :]:
+        return []
+    word = code.data[code.fault : code.fault + code.unit]
+    digits = (word if machine.startswith("ppc") else word[::-1]).hex()
+    name = {1: ".byte", 2: ".short"}.get(code.unit, ".long")
+    rest = engine.disasm_lite(code.data[code.fault + code.unit :], code.unit)
+    return [(0, code.unit, name, f"0x{digits}"), *rest]
 
 
 def _leading(engine: Any, data: bytes, unit: int) -> list[tuple[int, int, str, str]]:

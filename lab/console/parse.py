@@ -38,7 +38,7 @@ class Parsed(NamedTuple):
     traces: tuple[Trace, ...]
     registers: tuple[tuple[str, str], ...]
     code: str
-    taint: str
+    taint: str | None
     last: int
     ended: bool
     machine: str
@@ -50,10 +50,14 @@ def _register() -> re.Pattern[str]:
     return re.compile(
         r"\b((?:[RE]?(?:AX|BX|CX|DX|SI|DI|BP|SP|IP)|R(?:0?8|0?9|1[0-5])|CR[0-8]|DR[0-7]|EFLAGS|FS|GS|knlGS|[CDES]S"
         r"|[xwr]\d{1,2}|sp|lr|ra|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|pstate|psr|status|badaddr|cause|fp|ip|pc|epc|far|esr"
-        r"|MSR|CTR|XER|CFAR|DAR|DSISR|GPR\d\d))\s?: {0,2}(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{4,16})\b(?!:)"
+        r"|NIP|LR|MSR|CTR|XER|CFAR|DAR|DSISR|IRQMASK))\s?: {0,2}(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{4,16})\b(?!:)"
     )
 
 
+_GENERAL = r"GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{8,16}\b ?)+)"
+"""powerpc's general registers: four of 64 bits a line, eight of 32 (arch/powerpc/kernel/process.c, __show_regs())."""
+_SEGFAULT = r"\[\d+\]: segfault at [0-9a-f]+ ip "
+"""A program's own fault, whose code bytes follow (arch/x86/mm/fault.c, show_signal_msg())."""
 _TAINT = r"Not tainted|Tainted: (?:\[[^\]]*\]=\S+?,? ?)*(?P<flags>[A-Z](?:[A-Z ]*[A-Z])?(?![\w]))?"
 END = (
     r"---\[ end (?:trace|Kernel panic)|Rebooting in \d+ ?seconds|"
@@ -90,7 +94,7 @@ class _Parser:
         self.traces: list[Trace] = []
         self.registers: dict[str, str] = {}
         self.code: list[str] = []
-        self.taint = ""
+        self.taint: str | None = None
         self.ended = False
         self.machine = ""
         self.running = False
@@ -122,7 +126,9 @@ class _Parser:
         if trace.is_heading(text):
             self._begin(text.strip()[:80], number)
             return True
-        if "IP: 00" in text and compiled(_USER).search(text):
+        if ("IP: 00" in text and compiled(_USER).search(text)) or (
+            "segfault at" in text and compiled(_SEGFAULT).search(text)
+        ):
             self.user = True
         if ("Code:" in text or "dump:" in text) and (code := compiled(_CODE).search(text)):
             if not self.code and not self.user:
@@ -166,8 +172,13 @@ class _Parser:
             for name, value in pairs:
                 self.registers.setdefault(name, value)
             seen = True
+        if "GPR" in text and not self.user and (found := compiled(_GENERAL).search(text)):
+            for at, value in enumerate(found["values"].split()):
+                self.registers.setdefault(f"GPR{int(found['first']) + at:02d}", value)
+            seen = True
         if "ainted" in text and (found := compiled(_TAINT).search(text)):
-            self.taint = self.taint or (found["flags"] or "").replace(" ", "")
+            if self.taint is None or (not self.taint and found["flags"]):
+                self.taint = (found["flags"] or "").replace(" ", "")
             seen = True
         if is_end(text) or (self.traces and text.startswith("====") and compiled(_RULER).match(text)):
             self.ended = seen = True

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lab.console.types import Finding, Report, Stage
+from lab.console.types import Finding, Frame, Report, Stage
 
-EXCERPT = 14
+FRAMES = 24
+WIDTH = 84
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -23,7 +24,9 @@ def report_json(report: Report) -> dict[str, Any]:
         "marker": dict(report.marker.fields) if report.marker else None,
         "kernel_release": report.kernel_release,
         "last_sign_of_life": report.last_sign_of_life,
+        "last_lines": list(report.last_lines),
         "last_initcall": report.last_initcall,
+        "kernel_offset": report.kernel_offset,
         "lines": report.lines,
         "notes": list(report.notes),
     }
@@ -62,6 +65,8 @@ def finding_json(finding: Finding) -> dict[str, Any]:
                 "module": frame.module,
                 "file": frame.file,
                 "line": frame.line,
+                "address": frame.address,
+                "inlined": frame.inlined,
             }
             for frame in finding.frames
         ],
@@ -80,30 +85,74 @@ def where(finding: Finding) -> str:
     return f"{source}{span} of the console"
 
 
-def finding_head(finding: Finding) -> Iterator[str]:
-    """The first lines of a finding: title, place, whether it followed from another, what damaged it."""
+def finding_text(finding: Finding, *, frames: int = FRAMES) -> Iterator[str]:
+    """A finding in lines of plain text, its title first: place, what it followed from, what damaged it, the trace, the
+    registers, the code around the fault. ``frames``: so many of the trace at most."""
     yield finding.title
-    yield f"  at {where(finding)}"
+    yield f"  at {where(finding)}" + (f", {finding.time:.6f} s" if finding.time is not None else "")
+    fatal = ", fatal" if finding.fatal else ""
+    yield f"  kind: {finding.kind}{fatal}; signature {finding.signature}"
+    if finding.alternatives:
+        yield f"  also known as: {'; '.join(finding.alternatives)}"
     if not finding.primary:
         yield "  follows from an earlier finding"
     if finding.damaged:
         yield f"  damaged: {', '.join(finding.damaged)}"
+    if finding.taint is not None:
+        yield f"  taint: {finding.taint or 'none'}"
+    if finding.frames:
+        yield "  call trace:"
+        yield from (f"    {frame_text(frame)}" for frame in finding.frames[:frames])
+    if len(finding.frames) > frames:
+        yield f"    … {len(finding.frames) - frames} more"
+    yield from _registers_text(finding)
+    yield from _code_text(finding)
 
 
-def finding_text(finding: Finding, *, excerpt: int = EXCERPT) -> Iterator[str]:
-    """A finding in lines of plain text: title, place, what it followed from, the trace, the code around the fault."""
-    yield from finding_head(finding)
-    if finding.taint:
-        yield f"  taint: {finding.taint}"
-    for frame in finding.frames[:excerpt]:
-        source = f"  {frame.file}:{frame.line}" if frame.file else ""
-        yield f"    {'  ' if frame.sure else '? '}{frame.function}{source}"
-    if len(finding.frames) > excerpt:
-        yield f"    … {len(finding.frames) - excerpt} more"
+def frame_text(frame: Frame) -> str:
+    """A frame of a trace: ``? foo+0x1/0x20 [mod]  mm/foo.c:12``."""
+    name = frame.function or f"{frame.address:#x}"
+    offset = f"+{frame.offset:#x}/{frame.size:#x}" if frame.size else ""
+    module = f" [{frame.module}]" if frame.module else ""
+    inlined = " (inlined)" if frame.inlined else ""
+    source = f"  {frame.file}:{frame.line}" if frame.file else ""
+    return f"{'' if frame.sure else '? '}{name}{offset}{module}{inlined}{source}"
+
+
+def _registers_text(finding: Finding) -> Iterator[str]:
+    """As many registers a line as fit there."""
+    names = [f"{name} {value}" for name, value in finding.registers]
+    lines: list[str] = []
+    for one in names:
+        if lines and len(lines[-1]) + len(one) < WIDTH:
+            lines[-1] += f"  {one}"
+        else:
+            lines.append(one)
+    for at, line in enumerate(lines):
+        yield f"  {'registers:' if not at else '          '} {line}"
+
+
+def _code_text(finding: Finding) -> Iterator[str]:
+    """The instructions around the fault; the bytes where there are none."""
+    if not finding.code:
+        return
     trap = next((at for at, line in enumerate(finding.disassembly) if "<--" in line), None)
-    if trap is not None:
-        yield "  code:"
-        yield from (f"    {line}" for line in finding.disassembly[max(0, trap - 5) : trap + 3])
+    if trap is None:
+        yield f"  code: {finding.code[:WIDTH]}{' …' if len(finding.code) > WIDTH else ''}"
+        return
+    yield "  code:"
+    yield from (f"    {line}" for line in finding.disassembly[max(0, trap - 5) : trap + 3])
+
+
+def ending_text(report: Report) -> Iterator[str]:
+    """What the boot came to: its stages with their times, the last sign of life, and what was wrong with the log."""
+    for stage in report.stages:
+        yield f"stage {stage.name}: line {stage.line}" + (f", {stage.time:.6f} s" if stage.time is not None else "")
+    if report.last_initcall:
+        yield f"last initcall that did not return: {report.last_initcall}"
+    for at, line in enumerate(report.last_lines):
+        yield f"{'last lines:' if not at else '           '} {line}"
+    yield from report.notes
 
 
 def report_text(report: Report) -> Iterator[str]:
@@ -111,10 +160,4 @@ def report_text(report: Report) -> Iterator[str]:
     for finding in report.findings:
         yield from finding_text(finding)
         yield ""
-    for stage in report.stages:
-        yield f"stage {stage.name}: line {stage.line}" + (f", {stage.time:.6f} s" if stage.time is not None else "")
-    if report.last_initcall:
-        yield f"last initcall that did not return: {report.last_initcall}"
-    if report.last_sign_of_life:
-        yield f"last line: {report.last_sign_of_life}"
-    yield from report.notes
+    yield from ending_text(report)

@@ -17,7 +17,7 @@ from lab.console.progress import Progress
 from lab.console.rules import Rule
 from lab.console.search import Hit, Search, table
 from lab.console.stages import last_initcall
-from lab.console.types import Finding, Marker, Report
+from lab.console.types import LAST_LINES, Finding, Marker, Report
 
 BLOCK = 1 << 18
 CARRY = 1 << 16
@@ -98,17 +98,21 @@ class Scanner:
         found = self._reports.close()
         tail = self._tail.splitlines()
         calls = [lines.clean(raw).text for raw in tail] if b"calling  " in self._tail else []
-        last = next((text for raw in reversed(tail) if (text := lines.clean(raw).text.strip())), "")
+        last = _last_lines(tail)
         dropped = self._reports.dropped
         notes = [f"{dropped} more findings were not kept"] if dropped else []
         if not found and not self._boot.stages and is_binary(self._tail):
             notes.append("this is a binary file, not the text of a console")
+        explained = tuple(_explained(one) if disassemble else one for one in found)
+        if disassemble and any(one.code and not one.disassembly for one in explained) and _no_disassembler():
+            notes.append("code bytes are not disassembled: the Python package capstone is missing")
         return Report(
-            findings=tuple(_explained(one) if disassemble else one for one in found),
+            findings=explained,
             stages=self._boot.stages,
             marker=self.marker,
             lines=self._lines,
-            last_sign_of_life=last[:400],
+            last_sign_of_life=last[-1] if last else "",
+            last_lines=last,
             kernel_release=self._boot.release,
             notes=tuple(notes),
             last_initcall=last_initcall(calls),
@@ -176,6 +180,23 @@ class Scanner:
         if found := self._boot.line(number, needle, text, time, told=self._told()):
             self._reports.add_fatal(found)
         self._search.muted.update(number for number, one in enumerate(table().coarse) if one in self._boot.known)
+
+
+def _no_disassembler() -> bool:
+    from lab.console.code import is_missing
+
+    return is_missing()
+
+
+def _last_lines(tail: list[bytes]) -> tuple[str, ...]:
+    """The text of the last lines that hold any."""
+    found: list[str] = []
+    for raw in reversed(tail):
+        if text := lines.clean(raw).text.strip()[:400]:
+            found.append(text)
+        if len(found) == LAST_LINES:
+            break
+    return tuple(reversed(found))
 
 
 def _explained(found: Finding) -> Finding:

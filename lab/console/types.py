@@ -20,6 +20,7 @@ STAGES: tuple[StageName, ...] = (
 
 NEAR_SECONDS = 1.0
 NEAR_LINES = 60
+LAST_LINES = 5
 _REMARKS: tuple[Kind, ...] = ("memory", "test", "hardware", "firmware")
 
 
@@ -51,7 +52,8 @@ class Finding:
     finding (a panic after its oops). ``functions`` are in the trace's order, those the kernel was unsure of with ``? ``
     before them. ``damaged`` says in words what is wrong with the report itself (``cut off``, ``mixed``, ``nested``,
     ``printed twice``, ``no backtrace``). ``machine`` is the architecture its registers are of (``x86_64``, ``arm64``),
-    ``time`` the kernel's at its header, in seconds.
+    ``time`` the kernel's at its header, in seconds. ``taint`` are the kernel's letters (``GW``), empty where it said
+    that it is not tainted, and nothing where it said neither.
     """
 
     kind: Kind
@@ -69,7 +71,7 @@ class Finding:
     disassembly: tuple[str, ...] = ()
     file: str = ""
     file_line: int = 0
-    taint: str = ""
+    taint: str | None = None
     damaged: tuple[str, ...] = ()
     primary: bool = True
     text: tuple[str, ...] = ()
@@ -100,13 +102,16 @@ class Marker:
 
 @dataclass(frozen=True)
 class Report:
-    """All that was read from one console."""
+    """All that was read from one console. ``last_sign_of_life`` is its last line that is not empty, ``last_lines`` the
+    last few (``LAST_LINES``), cleaned; ``last_initcall`` the one that was called last and did not return, where
+    ``initcall_debug`` was on."""
 
     findings: tuple[Finding, ...] = ()
     stages: tuple[Stage, ...] = ()
     marker: Marker | None = None
     lines: int = 0
     last_sign_of_life: str = ""
+    last_lines: tuple[str, ...] = ()
     kernel_release: str = ""
     notes: tuple[str, ...] = field(default=())
     last_initcall: str = ""

@@ -287,10 +287,17 @@ def describe(outcome: Outcome, seen: Seen, report: Report, ask: Ask) -> str:
     how = f"signal {-status}" if status is not None and status < 0 else f"status {status}"
     waited = "the guest did not end" if report.marker else "no marker from user space"
     return {
-        "hang": f"{waited} within {ask.deadline:g} s (stage {stage})",
+        "hang": f"{waited} within {ask.deadline:g} s (stage {stage}{doing(report)})",
         "accelerator": f"the accelerator {ask.accel} broke: {said or 'QEMU stopped the guest with an internal error'}",
         "qemu": f"QEMU ended by itself with {how}{': ' if said else ''}{said}",
     }.get(outcome, "the run was ended from outside")
+
+
+def doing(report: Report) -> str:
+    """What a guest that hangs did last: the initcall that did not return, else its last line."""
+    if report.marker is None and report.last_initcall:
+        return f", in initcall {report.last_initcall}"
+    return f"; last line: {report.last_sign_of_life[:120]}" if report.last_sign_of_life else ""
 
 
 def how_it_died(seen: Seen, report: Report) -> str:

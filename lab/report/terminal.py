@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -11,7 +9,7 @@ from rich.text import Text
 
 from lab.case import Case
 from lab.console.compare import Row
-from lab.console.types import Finding, Frame, Report
+from lab.console.types import Finding, Report
 from lab.doctor import Check
 from lab.guest.types import Boot
 from lab.guest_tests import GuestTest
@@ -30,7 +28,6 @@ COLOURS = {"good": "green", "bad": "red", "skip": "yellow", "ok": "green", "miss
     "lost": "yellow",
 }
 EXCERPT_LINES = 24
-FRAMES = 24
 
 
 def out() -> Console:
@@ -214,12 +211,19 @@ def show_boot(boot: Boot, verdict: Verdict) -> None:
         ("guest", " ".join(f"{name}={value}" for name, value in marker.fields) if marker else "no marker"),
         ("ended", f"{boot.detail} ({boot.seconds:.2f} s)"),
         ("console", str(boot.console)),
+        *(doing(boot.report) if boot.outcome == "hang" else ()),
         *(("note", note) for note in boot.notes),
     ]
     console.print(facts(rows))
     show_programs(console, boot)
     if verdict.finding:
         console.print(excerpt(verdict.finding))
+
+
+def doing(report: Report) -> list[tuple[str, str]]:
+    """What a boot that did not come to its end did last."""
+    rows = [("in initcall", report.last_initcall)] if report.last_initcall else []
+    return [*rows, ("last lines", "\n".join(report.last_lines))] if report.last_lines else rows
 
 
 def show_programs(console: Console, boot: Boot) -> None:
@@ -231,33 +235,6 @@ def show_programs(console: Console, boot: Boot) -> None:
             if test.result == "not ok":
                 lines = [*(f"# {note}" for note in test.notes), f"not ok {test.number} - {test.name}"]
                 console.print(Padding(Text(harmless("\n".join(lines)), style="dim"), (0, 0, 0, 6)))
-
-
-def show_findings(path: Path | str, report: Report, verdict: Verdict) -> None:
-    """One log of ``lab scan``; frame by frame where a vmlinux told files and lines."""
-    console = out()
-    console.print(
-        Text.assemble((harmless(str(path)), "bold"), "  ", word(verdict.word), "  ", harmless(verdict.reason))
-    )
-    stages = "  ".join(stage.name for stage in report.stages)
-    console.print(facts([("stages", stages or "none"), *(("note", note) for note in report.notes)]))
-    for finding in report.findings:
-        style = "bold red" if finding.fatal else "bold yellow"
-        follows = "" if finding.primary else "  (follows from an earlier one)"
-        place = f"  {finding.file}:{finding.file_line}" if finding.file else ""
-        title = (harmless(finding.title), style)
-        console.print(Text.assemble(f"{finding.line:>6}  ", title, (harmless(place), "dim"), (follows, "dim")))
-        if any(frame.file for frame in finding.frames):
-            console.print(Padding(Text("\n".join(map(frame_line, finding.frames[:FRAMES]))), (0, 0, 0, 8)))
-        elif finding.functions:
-            console.print(Padding(Text(" < ".join(map(harmless, finding.functions[:6])), style="dim"), (0, 0, 0, 8)))
-
-
-def frame_line(frame: Frame) -> str:
-    """A frame with its place: ``policy_zonelist  mm/mempolicy.c:1785``."""
-    place = f"  {frame.file}:{frame.line}" if frame.file else ""
-    name = f"{'' if frame.sure else '? '}{frame.function}{' [inlined]' if frame.inlined else ''}"
-    return harmless(name + place)
 
 
 def show_comparison(report: str, console_name: str, rows: tuple[Row, ...], same: bool) -> None:

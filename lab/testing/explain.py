@@ -6,19 +6,17 @@ Nothing that a guest printed reaches a terminal as it came: escapes are made vis
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.console.render import finding_head, where
+from lab.console.render import finding_text, where
 from lab.console.types import Finding, Report
 from lab.report.plain import harmless
 
-FRAMES = 24
 LINE_CHARACTERS = 400
 FULL = 3
 """Findings that are told whole; of the rest only the titles."""
-REGISTERS = ("RIP", "EIP", "pc", "RAX", "EAX", "x0", "CR2", "CR3", "GS", "EFLAGS")
 REGION_BEFORE = 6
 TAIL_BYTES = 1 << 18
 
@@ -41,7 +39,7 @@ def explained(shown: Shown) -> list[str]:
     lines = [f"{shown.label}: {shown.head}"]
     for count, finding in enumerate(decoded(shown)):
         if count < FULL:
-            lines += [f"  {line}" for line in finding_lines(finding)]
+            lines += [f"  {line}" for line in finding_text(finding)]
         else:
             lines.append(f"  {finding.title}  ({where(finding)})")
     lines += [f"  note: {note}" for note in shown.report.notes]
@@ -60,29 +58,6 @@ def decoded(shown: Shown) -> tuple[Finding, ...]:
         with contextlib.suppress(LabError, OSError):
             return annotate(shown.report, shown.vmlinux).findings
     return shown.report.findings
-
-
-def finding_lines(finding: Finding) -> Iterator[str]:
-    """Title, place, what it follows from, call trace, registers, code around the fault."""
-    yield from finding_head(finding)
-    if finding.taint:
-        yield f"  taint: {finding.taint}"
-    if finding.frames:
-        yield "  call trace:"
-    for frame in finding.frames[:FRAMES]:
-        place = f"  {frame.file}:{frame.line}" if frame.file else ""
-        offset = f"+{frame.offset:#x}/{frame.size:#x}" if frame.size else ""
-        yield f"    {'' if frame.sure else '? '}{frame.function or hex(frame.address)}{offset}{place}"
-    if len(finding.frames) > FRAMES:
-        yield f"    … {len(finding.frames) - FRAMES} more"
-    registers = dict(finding.registers)
-    told = [f"{name} {registers[name]}" for name in REGISTERS if name in registers]
-    if told:
-        yield f"  registers: {'  '.join(told)}"
-    trap = next((at for at, line in enumerate(finding.disassembly) if "<--" in line), None)
-    if trap is not None:
-        yield "  code:"
-        yield from (f"    {line}" for line in finding.disassembly[max(0, trap - 4) : trap + 2])
 
 
 def excerpt(shown: Shown, limit: int) -> str:

@@ -63,7 +63,7 @@ def test_a_failed_assertion_prints_the_finding_decoded(pytester: pytest.Pytester
             "E *call trace:",
             "E *policy_zonelist+0xae/0xb0",
             "E *mem_init+0x157/0x19e",
-            "E *registers: RAX 0000000000000000*",
+            "E *registers: RSP 0000:*",
             "E *+0x0: ud2 <-- trapping instruction",
             "E *console: */early-policy-6.1.txt",
             "-* lab console of early-policy-end* -*",
