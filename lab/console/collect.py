@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lab.console import finding as judge
+from lab.console.echo import Echo
 from lab.console.finding import Open
 from lab.console.parse import Numbered, is_end
 from lab.console.patterns import compiled
@@ -42,7 +43,9 @@ class Collector:
         self.dropped = 0
         self.complete = False
         self._fatal: Finding | None = None
-        self._before = ""
+        self._before: tuple[float | None, str] = (None, "")
+        self._repeated = False
+        self._echo = Echo()
 
     @property
     def fatal(self) -> Finding | None:
@@ -72,21 +75,47 @@ class Collector:
 
     def line(self, line: Numbered, time: float | None, caller: str, rules: dict[int, Rule]) -> None:
         """Take the next line; ``rules`` are those whose needles stand in it, by their places in the rules' order."""
-        if line.text and line.text == self._before and self.open and not rules:
-            if reading := self._reading(caller):
-                reading.twice += 1
-                if reading.twice > 3 and reading.twice * 3 > reading.seen:
-                    reading.flag("printed twice")
+        begun = any(rule.role != "prelude" for rule in rules.values())
+        if (self.open or begun) and self._echo.hears(time, line.text, replayed=not self.open):
+            self._printed_again(line, caller)
             return
-        self._before = line.text
+        if line.text and line.text == self._before[1] and self.open and not rules:
+            if time is None and not self._repeated:
+                self._printed_again(line, caller)
+            self._repeated = True
+            return
+        self._before = (time, line.text)
+        self._repeated = False
         for _, rule in sorted(rules.items()) if rules else ():
             found = compiled(rule.pattern).search(line.text)
             if found and not is_quoted(line.text, found.start()):
                 groups = {key: value or "" for key, value in found.groupdict().items()}
+                if not self.open:
+                    self._echo.begin()
+                self._echo.note(time, line.text)
                 self._header(line, rule, groups, caller, time)
                 return
         if self.open:
+            self._echo.note(time, line.text)
             self._continue(line, caller)
+
+    def _printed_again(self, line: Numbered, caller: str) -> None:
+        """Note at the report that a line is of that it is printed twice."""
+        if reading := self._reading(caller):
+            reading.twice += 1
+            if reading.twice > 3 and reading.twice * 3 > reading.seen:
+                reading.flag("printed twice")
+            return
+        for at in range(len(self.findings) - 1, max(-1, len(self.findings) - 9), -1):
+            if line.text in self.findings[at].text:
+                self._flag(at, "printed twice")
+                return
+
+    def _flag(self, at: int, word: str) -> None:
+        """Note a damage of a finding that is kept already."""
+        found = self.findings[at]
+        if word not in found.damaged:
+            self.findings[at] = replace(found, damaged=(*found.damaged, word))
 
     def _reading(self, caller: str) -> Reading | None:
         """The report that a line of ``caller`` belongs to: its own, else one that other processors speak in too."""
@@ -108,9 +137,9 @@ class Collector:
             reading = Reading(rule, groups, line, caller, time)
             reading.lines = [*current.lines, line] if len(current.lines) < 12 else [line]
             reading.groups = groups
+            reading.cut = current.cut
             del self.open[caller]
             self._begin(caller, reading)
-            self._broke_in(current.cut, reading, line)
             return
         if current and rule.role in ("part", "prelude") and belongs(current, rule):
             self._continue(line, caller)
@@ -120,13 +149,13 @@ class Collector:
             self._keep(replace(self._finding(Reading(rule, groups, line, caller, time)), primary=False), rule)
             self._continue(line, caller)
             return
-        if current and current.rule == rule and not current.traced and goes_on(current.lines):
+        if current and current.rule == rule and not current.traced and goes_on(current.lines, line):
             self._continue(line, caller)
             return
-        cut = current if current and rule.role == "prelude" and unfinished(current) else None
+        cut = current if current and rule.role in ("prelude", "start") and unfinished(current) else None
         if current:
             if rule.role == "start" and not current.traced and (not current.rule.fatal or rule.fatal):
-                current.flag("nested")
+                cut = current
             if rule.role == "start" and interrupted(current):
                 del self.open[caller]
             else:
@@ -138,15 +167,14 @@ class Collector:
         if rule.alone:
             self._finish(caller)
 
-    def _broke_in(self, cut: Reading | None, reading: Reading, header: Numbered) -> None:
-        """Note at both reports that one began before the other had come to its trace."""
-        if cut is None:
-            return
-        word = breaking_in(cut, header)
+    def _broke_in(self, cut: Reading, reading: Reading) -> None:
+        """Note at both reports that one began before the other had come to its trace's end."""
+        word = breaking_in(cut, reading)
         reading.flag(word)
+        cut.flag(word)
         for at, one in enumerate(self.findings):
-            if one.line == cut.start and word not in one.damaged:
-                self.findings[at] = replace(one, damaged=(*one.damaged, word))
+            if one.line == cut.start:
+                self._flag(at, word)
 
     def _begin(self, caller: str, reading: Reading) -> None:
         if len(self.open) >= OPEN:
@@ -167,7 +195,7 @@ class Collector:
             self._finish(current.caller)
             self.complete = self.complete or self._fatal is not None
             return
-        if "+0x" in text or "race:" in text:
+        if ("+0x" in text and "irqs last " not in text) or "race:" in text:
             current.frames += 1
             current.traced = current.traced or current.frames > 2 or "race:" in text
             current.quiet = 0
@@ -202,6 +230,8 @@ class Collector:
             return
         if not closed:
             reading.built = None
+        if reading.cut:
+            self._broke_in(reading.cut, reading)
         found = self._finding(reading, closed=closed)
         if outer := reading.outer:
             outer.lines.extend(reading.lines[: REPORT_LINES - len(outer.lines)])
@@ -215,7 +245,8 @@ class Collector:
 
     def _keep(self, found: Finding, rule: Rule) -> None:
         told = follows(found, rule, self.findings)
-        if told is None:
+        if isinstance(told, int):
+            self._flag(told, "printed twice")
             return
         if told.fatal and self._fatal is None:
             self._fatal = told

@@ -72,24 +72,45 @@ def interrupted(current: Reading) -> bool:
 
 
 def unfinished(current: Reading) -> bool:
-    """Whether a report has begun to tell where it is, and not come to the first frame of its trace."""
+    """Whether a report has begun to tell where it is, and not come to the end of its trace."""
     rule = current.rule
     if rule.role != "start" or rule.blame == "none" or current.seen < 2:
         return False
     heading = max((at for at, line in enumerate(current.lines) if "race:" in line.text), default=-1)
-    return not current.traced or (heading >= 0 and not any("+0x" in line.text for line in current.lines[heading:]))
+    if not current.traced or (heading >= 0 and not any("+0x" in line.text for line in current.lines[heading:])):
+        return True
+    return _in_trace(current.lines[heading + 1 :])
 
 
-def breaking_in(current: Reading, line: Numbered) -> str:
-    """What the report that ``line`` is the header of did to one that it began in: ``mixed`` where it is of another
-    processor, else ``nested``."""
-    told = (_processor(one.text) for one in current.lines)
-    there, here = next((one for one in told if one), ""), _processor(line.text)
-    return "mixed" if there and here and there != here else "nested"
+def _in_trace(lines: list[Numbered]) -> bool:
+    """Whether the last line is a frame, and none was of a function that a stack begins with."""
+    if not lines or not compiled(_FRAME).match(lines[-1].text):
+        return False
+    return not any(compiled(_BOTTOM).search(line.text) for line in lines)
 
 
-def _processor(text: str) -> str:
-    found = compiled(r"\bCPU: (\d+)").search(text)
+_FRAME = r" (?:\[<[0-9a-f]*>\] |<[A-Z]+> +|\[[0-9a-f]+\] )*(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+"
+_BOTTOM = (
+    r"\b(?:ret_from_\w+|ret_fast_syscall|entry_\w+|start_kernel|x86_64_start_\w+|secondary_startup\w*|el[01]\w*|kthread"
+    r"|system_call\w*|sysenter\w*|cpu_startup_entry|start_secondary|asm_\w+|do_syscall\w*|ret_to_user|kernel_init)\+0x"
+)
+
+
+def breaking_in(current: Reading, other: Reading) -> str:
+    """What the report ``other`` did to one that it began in: ``mixed`` where it is of another processor or task, or
+    cut its trace in two, else ``nested``."""
+    for pattern in (r"\bCPU[: #]{1,2}(\d+)", r"\b(?:PID|Pid): (\d+)"):
+        there, here = _told(pattern, current), _told(pattern, other)
+        if there and here:
+            if there != here:
+                return "mixed"
+            return "nested"
+    return "mixed" if current.traced else "nested"
+
+
+def _told(pattern: str, reading: Reading) -> str:
+    search = compiled(pattern).search
+    found = next((one for line in reading.lines if (one := search(line.text))), None)
     return found[1] if found else ""
 
 
@@ -102,6 +123,9 @@ def belongs(current: Reading, rule: Rule) -> bool:
     return not (current.traced and current.rule.kind in ("warning", "lockdep", "stall", "hang", "sanitizer", "memory"))
 
 
-def goes_on(read: list[Numbered]) -> bool:
+def goes_on(read: list[Numbered], line: Numbered) -> bool:
     """Whether a header like the one that was just read is the same report's, which names a function inlined first."""
+    there, here = (compiled(r"\bCPU[: #]{1,2}(\d+)").search(one.text) for one in (read[-1], line))
+    if there and here and there[1] != here[1]:
+        return False
     return len(read) < 4 or any("[inline]" in line.text for line in read[-2:])

@@ -14,13 +14,22 @@ _SLUB = ("object_err", "slab_err", "__slab_err")
 """They report and then warn (mm/slub.c, from 6.15)."""
 
 
-def follows(found: Finding, rule: Rule, before: Sequence[Finding]) -> Finding | None:
-    """``found`` with ``primary`` set by what came before it; nothing where it is the same report printed again."""
-    for earlier in before[-8:]:
-        same = earlier.title == found.title and earlier.text[:1] == found.text[:1]
-        if same and found.time is not None and earlier.time == found.time and len(found.text) <= len(earlier.text):
-            return None
+def follows(found: Finding, rule: Rule, before: Sequence[Finding]) -> Finding | int:
+    """``found`` with ``primary`` set by what came before it; where it is the same report printed again, which one."""
+    for at in range(len(before) - 1, max(-1, len(before) - 9), -1):
+        if _printed_again(found, before[at]):
+            return at
     return found if not found.primary or _independent(found, rule, before) else replace(found, primary=False)
+
+
+def _printed_again(found: Finding, earlier: Finding) -> bool:
+    """Whether ``found`` is the report ``earlier``: of the same time, or, as an oops counts itself, word for word."""
+    if earlier.title != found.title or earlier.text[:4] != found.text[:4] or earlier.time != found.time:
+        return False
+    if found.time is not None:
+        return len(found.text) <= len(earlier.text)
+    counted = found.fatal and any("[#" in line for line in found.text[:8])
+    return counted and found.text == earlier.text
 
 
 def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:

@@ -25,6 +25,9 @@ EXPECTED = {
     "zoo-6.1-irq-bug": ("kernel BUG in zoo_irq_bug_fn", 1),
     "zoo-6.1-opcode": ("invalid opcode in zoo_opcode", 1),
     "zoo-6.1-soft-lockup": ("INFO: rcu detected stall in proc_reg_write", 3),
+    "soft-lockup-twice-6.1": ("BUG: soft lockup in debug_vm_pgtable", 2),
+    "soft-lockup-lagging-6.1": ("BUG: soft lockup in cpu_stopper_thread", 1),
+    "two-stalls-3.7": ("INFO: rcu detected stall in corrupted", 2),
 }
 
 

@@ -1,0 +1,137 @@
+"""Reports that are damaged by themselves: cut off, printed twice, nested, mixed with another processor's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.console.scanner import Scanner, scan_file
+from lab.console.types import Report
+
+CONSOLES = Path(__file__).parents[1] / "data" / "consoles"
+OOPS = [
+    "BUG: unable to handle kernel NULL pointer dereference at 0000000000000010",
+    "IP: [<ffffffff8107c350>] victim+0x10/0x50",
+    "Oops: 0000 [#1] SMP ",
+    "CPU 3 ",
+    "Pid: 1, comm: swapper/0 Not tainted 3.7.2 #1  ",
+    "RIP: 0010:[<ffffffff8107c350>]  [<ffffffff8107c350>] victim+0x10/0x50",
+    "RAX: 0000000000000000 RBX: ffffffff81cbfe00 RCX: 000000000000049d",
+    "Call Trace:",
+    " [<ffffffff8107c386>] victim_init+0x36/0x40",
+    " [<ffffffff81230b88>] do_one_initcall+0x7a/0x12f",
+    " [<ffffffff811683ea>] kernel_init+0x103/0x269",
+    " [<ffffffff8117a12c>] ret_from_fork+0x7c/0xb0",
+    "Code: 90 90 <0f> 0b 90 90",
+    "---[ end trace ce62cfec816bb3fe ]---",
+]
+
+
+def scan(lines: list[str]) -> Report:
+    scanner = Scanner()
+    scanner.feed("".join(f"{line}\n" for line in lines).encode())
+    return scanner.close()
+
+
+def stamped(lines: list[str], start: float = 1.0, step: float = 0.0001) -> list[str]:
+    return [f"[{start + step * at:12.6f}] {line}" for at, line in enumerate(lines)]
+
+
+def damage(report: Report) -> list[tuple[str, ...]]:
+    return [finding.damaged for finding in report.findings]
+
+
+def test_a_whole_report_is_not_damaged() -> None:
+    assert damage(scan(OOPS)) == [()]
+
+
+@pytest.mark.parametrize("kept", [3, 8, 10])
+def test_a_report_that_the_log_ends_in_is_cut_off(kept: int) -> None:
+    assert "cut off" in scan(OOPS[:kept]).findings[0].damaged
+
+
+def test_a_report_whose_trace_came_to_its_bottom_is_not_cut_off() -> None:
+    assert damage(scan(OOPS[:12])) == [()]
+
+
+@pytest.mark.parametrize("lines", [OOPS, stamped(OOPS)])
+def test_each_line_printed_twice_is_told_and_changes_nothing_else(lines: list[str]) -> None:
+    (found,) = scan([line for line in lines for _ in range(2)]).findings
+    assert found.damaged == ("printed twice",)
+    assert found.functions == scan(OOPS).findings[0].functions
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3, 7])
+def test_two_consoles_of_which_one_lags_are_told_and_change_nothing_else(lag: int) -> None:
+    lines = stamped(OOPS)
+    late = [None] * lag + lines
+    mixed = [line for pair in zip([*lines, *([None] * lag)], late, strict=True) for line in pair if line]
+    (found,) = scan(mixed).findings
+    assert found.damaged == ("printed twice",)
+    assert [frame.function for frame in found.frames] == [frame.function for frame in scan(OOPS).findings[0].frames]
+
+
+@pytest.mark.parametrize("lines", [OOPS, stamped(OOPS)])
+def test_a_whole_report_printed_again_is_one_finding_and_told(lines: list[str]) -> None:
+    (found,) = scan([*lines, "console [ttyS0] enabled", *lines]).findings
+    assert found.damaged == ("printed twice",)
+
+
+def test_the_same_oops_a_second_time_is_not_the_same_report_again() -> None:
+    again = [line.replace("[#1]", "[#2]") for line in OOPS]
+    assert damage(scan([*OOPS, *again])) == [(), ()]
+
+
+def test_a_function_that_calls_itself_is_not_printed_twice() -> None:
+    deep = [*OOPS[:9], *([OOPS[8].replace("_init", "_deep")] * 30), *OOPS[9:]]
+    assert damage(scan(deep)) == [()]
+    assert damage(scan_file(CONSOLES / "zoo-6.1-debian" / "distro-stack-overflow.txt"))[0] == ()
+
+
+def test_a_processor_that_breaks_into_anothers_report_is_told_at_both() -> None:
+    report = scan_file(CONSOLES / "soft-lockup-twice-6.1.txt")
+    assert ["mixed" in finding.damaged for finding in report.findings] == [True, True]
+    assert ["printed twice" in finding.damaged for finding in report.findings] == [True, True]
+
+
+def test_a_stall_that_breaks_into_anothers_trace_is_told_at_both() -> None:
+    report = scan_file(CONSOLES / "two-stalls-3.7.txt")
+    assert damage(report) == [("mixed",), ("mixed",)]
+
+
+def test_a_console_that_lags_behind_another_is_read_once() -> None:
+    (found,) = scan_file(CONSOLES / "soft-lockup-lagging-6.1.txt").findings
+    assert found.damaged == ("printed twice",)
+    names = [frame.function for frame in found.frames]
+    assert names.count("smpboot_thread_fn") == 2  # once sure and once not
+
+
+def test_a_report_in_a_report_of_the_same_processor_is_nested() -> None:
+    inner = [line.replace("victim", "other").replace("[#1]", "[#2]") for line in OOPS]
+    report = scan([*OOPS[:5], *inner])
+    assert ["nested" in finding.damaged for finding in report.findings] == [True, True]
+
+
+def test_lines_of_another_processor_torn_into_one_are_mixed() -> None:
+    lines = stamped(OOPS)
+    lines[8] = lines[8][:30] + "[    1.000900] usb 1-1: new device"
+    assert scan(lines).findings[0].damaged == ("mixed",)
+
+
+def test_the_same_warning_of_two_tasks_while_the_clock_stands_still_is_two_findings() -> None:
+    lines = [
+        "------------[ cut here ]------------",
+        "zoo: 7",
+        "WARNING: CPU: 1 PID: 102 at lab_zoo.c:646 zoo_warn+0x16/0x20",
+        "CPU: 1 PID: 102 Comm: run Tainted: G        W  OE      6.1.0",
+        "RIP: 0010:zoo_warn+0x16/0x20",
+        "Call Trace:",
+        " zoo_write+0x1/0x20",
+        " vfs_write+0x1/0x20",
+        " entry_SYSCALL_64_after_hwframe+0x6e/0xd8",
+        "---[ end trace 0000000000000000 ]---",
+    ]
+    other = [line.replace("102", "105") for line in lines]
+    assert damage(scan(stamped([*lines, *other], step=0))) == [(), ()]
+    assert damage(scan(stamped([*lines, *lines], step=0))) == [("printed twice",)]
