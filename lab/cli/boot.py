@@ -20,6 +20,8 @@ from lab.cli.common import (
     output_options,
     point_index,
     tell_stand_in,
+    tell_unmet,
+    unmet_of,
     wishes,
     working,
 )
@@ -210,7 +212,9 @@ def of_case(
     from lab.line import kernel_of, point_at, prepare, target_of
 
     line = prepare(replace(case, append=f"{case.append} {append}".strip()), setup)
-    kernel = kernel_of(line, point_at(line, point_index(case, at, with_fix=with_fix)), setup)
+    point = point_at(line, point_index(case, at, with_fix=with_fix))
+    kernel = kernel_of(line, point, setup)
+    tell_unmet(unmet_of(line, point, setup))
     return line, target_of(line, kernel) if isinstance(kernel, Kernel) else kernel
 
 

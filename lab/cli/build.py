@@ -14,6 +14,8 @@ from lab.cli.common import (
     output_options,
     point_index,
     tell_stand_in,
+    tell_unmet,
+    unmet_of,
     wishes,
     working,
 )
@@ -28,7 +30,8 @@ from lab.cli.common import (
 def build(*, case: str, at: int | None, with_fix: bool, wishes: Wishes, as_json: bool) -> int:
     """Build the kernel of one point of CASE and say where it is.
 
-    Exits 0 when there is a kernel, 125 when the point does not compile.
+    Exits 0 when there is a kernel, 125 when the point does not compile. What the kconfig asked for and did not get is
+    told, with what took it away.
 
     \b
     lab build early-policy
@@ -52,14 +55,17 @@ def build(*, case: str, at: int | None, with_fix: bool, wishes: Wishes, as_json:
             line = prepare(wanted, setup)
             point = point_at(line, index)
             kernel = kernel_of(line, point, setup)
+        unmet = unmet_of(line, point, setup)
     assert kernel is not None  # noqa: S101 - one of both is there
     if as_json:
         from lab.report.documents import kernel_document, line_document
 
-        emit({"case": wanted.name, "point": point.index, "kernel": kernel_document(kernel), **line_document(line)})
+        document = {"case": wanted.name, "point": point.index, "kernel": kernel_document(kernel), "unmet": unmet}
+        emit({**document, **line_document(line)})
     else:
         from lab.report.terminal import show_kernel
 
         show_kernel(kernel)
+        tell_unmet(unmet)
         tell_stand_in(line)
     return 0 if isinstance(kernel, Kernel) else EXIT_CODES["skip"]

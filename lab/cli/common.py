@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +15,11 @@ import click
 if TYPE_CHECKING:
     from lab.board.environment import Board
     from lab.case import Case
+    from lab.kernel.types import Unmet
     from lab.line import Line, Setup
     from lab.paths import Paths
     from lab.settings import Settings
+    from lab.tree.types import Point
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -183,6 +185,23 @@ def emit(document: object) -> None:
         raise
     except OSError as error:  # it names no file
         raise InfrastructureError(f"standard output: {error.strerror}") from None
+
+
+def unmet_of(line: Line, point: Point, setup: Setup) -> tuple[Unmet, ...]:
+    """What the kconfig of ``point`` asked for and did not get; nothing where it was not resolved."""
+    from lab.line import known_kconfig
+
+    known = known_kconfig(line, point, setup)
+    return known.unmet if known is not None else ()
+
+
+def tell_unmet(symbols: Iterable[Unmet]) -> None:
+    """Say on standard error what a kconfig asked for and did not get, and why."""
+    from lab.report.plain import one_line
+
+    for unmet in symbols:
+        got = unmet.got or "not set"
+        click.echo(one_line(f"{unmet.symbol}={unmet.asked} asked, {got} came: {unmet.why}"), err=True)
 
 
 def tell_stand_in(line: Line | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lab.cli.common import BUILD, CC, TREE, Wishes, chosen_case, emit, output_options, wishes, working
+from lab.cli.common import BUILD, CC, TREE, Wishes, chosen_case, emit, output_options, tell_unmet, wishes, working
 
 
 @click.group()
@@ -34,7 +34,6 @@ def render(*, case: str, at: int | None, output: Path | None, wishes: Wishes, as
     """
     from lab.line import kconfig_of, point_at, prepare
     from lab.report.documents import base_document
-    from lab.report.plain import one_line
 
     wanted = chosen_case(case, wishes)
     with working(wishes, quiet=as_json) as setup:
@@ -50,9 +49,7 @@ def render(*, case: str, at: int | None, output: Path | None, wishes: Wishes, as
               "asked": dict(resolved.asked), "unmet": resolved.unmet, "config": resolved.text,
               "base": base_document(line.tree.base)})  # fmt: skip
         return 0
-    for unmet in resolved.unmet:
-        got = unmet.got or "not set"
-        click.echo(one_line(f"{unmet.symbol}={unmet.asked} asked, {got} came: {unmet.why}"), err=True)
+    tell_unmet(resolved.unmet)
     if line.tree.base.stand_in:
         click.echo(line.tree.base.stand_in, err=True)
     if not output:

@@ -105,7 +105,6 @@ def resolve(
     with locked(place.with_name(f"{place.name}.lock"), deadline=SECONDS):
         environment = quiet_cache(make_environment(paths), place, toolchain.sandbox)
         variables, sandbox = make_variables(toolchain, compat), toolchain.sandbox
-        variables, sandbox = make_variables(toolchain, compat), toolchain.sandbox
         text = configure(whole, source, place, variables=variables, environment=environment, sandbox=sandbox)
         lost = not_come(whole, read_config(text), require)
         why: dict[str, Unmet] = {}

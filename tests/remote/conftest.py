@@ -67,12 +67,14 @@ def told(result: dict[str, Any]) -> str:
     return re.sub(r" \(line \d+\)", "", result["reason"])
 
 
-def words_of(document: dict[str, Any]) -> dict[tuple[str, str, str], tuple[str, str]]:
+def words_of(document: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """What each cell of a matrix came to, and why."""
-    return {
-        (one["cell"]["label"], one["cell"]["kconfig"], one["cell"]["machine"]): (one["word"], told(one))
-        for one in document["results"]
-    }
+    return {key_of(one["cell"]): (one["word"], told(one)) for one in document["results"]}
+
+
+def key_of(cell: dict[str, Any]) -> str:
+    """What a cell is, in a plan as in a result."""
+    return "/".join(cell[name] for name in ("case", "label", "kconfig", "machine", "toolchain"))
 
 
 @dataclass

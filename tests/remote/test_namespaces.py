@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from ..conftest import run_lab
-from .conftest import There, stock, wait_for, words_of
+from .conftest import There, key_of, stock, wait_for, words_of
 from .spaces import namespaced, run, two_hosts
 from .world import make_world
 
 pytestmark = pytest.mark.faults
 NIGHTLY = Path(__file__).resolve().parents[2] / "ci" / "nightly.toml"
+NIGHT_SECONDS = 9000
 
 
 @pytest.fixture
@@ -94,25 +95,31 @@ def test_two_hosts_in_namespaces_bisect_as_one_machine_does(ready, tmp_path):
 @pytest.mark.build
 @pytest.mark.boot
 def test_two_hosts_in_namespaces_do_the_default_nightly_as_one_machine_does(ready, tmp_path):
-    """The cells of ci/nightly.toml whose kernels are in this user's cache. Those of the debug kconfigs, which take
-    minutes, are done where LAB_NIGHTLY says ``all``; those of a series whose base is not here never."""
+    """The cells of ci/nightly.toml whose kernels are in this user's cache, without those of the debug kconfigs, which
+    take minutes. Where LAB_NIGHTLY says ``all``: every cell, and what is not built yet is built. A series whose base is
+    3.7 takes part where LAB_TREE_37 is given."""
     pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
     one = There(ready.sshd, ready.folder, tmp_path / "alone")
     stock(one.here / "cache")
-    left_out = [("*", "debug*")] if os.environ.get("LAB_NIGHTLY") != "all" else []
-    planned = one.json("matrix", "plan", str(NIGHTLY))["cells"]
-    left_out += sorted({(cell["label"], cell["kconfig"]) for cell in planned if not cell["built"]})
-    rules = "".join(f'[[exclude]]\npoint = "{point}"\nkconfig = "{kconfig}"\n' for point, kconfig in left_out)
-    file = tmp_path / "nightly.toml"
-    file.write_text(NIGHTLY.read_text() + rules)
-    cells = {
-        (cell["label"], cell["kconfig"], cell["machine"]) for cell in one.json("matrix", "plan", str(file))["cells"]
-    }
+    whole, tree = os.environ.get("LAB_NIGHTLY") == "all", os.environ.get("LAB_TREE_37")
+    base = ("--base", f"v3.7-rc4={tree}") if tree else ()
+    file = NIGHTLY
+    if not whole:
+        planned = one.json("matrix", "plan", str(NIGHTLY), *base)["cells"]
+        without = sorted({(cell["case"], cell["label"], cell["kconfig"]) for cell in planned if not cell["built"]})
+        rules = [
+            f'case = "{case}"\npoint = "{point}"\nkconfig = "{kconfig}"\n'
+            for case, point, kconfig in [("*", "*", "debug*"), *without]
+        ]
+        file = tmp_path / "nightly.toml"
+        file.write_text(NIGHTLY.read_text() + "".join(f"[[exclude]]\n{rule}" for rule in rules))
+    cells = {key_of(cell) for cell in one.json("matrix", "plan", str(file), *base)["cells"]}
     if not cells:
         pytest.skip("no kernel of the nightly is in the store")
+    words = ("matrix", "run", str(file), *base, "--deadline", str(NIGHT_SECONDS))
     with two_hosts(ready, tmp_path):
-        far = ready.json("matrix", "run", str(file), "--cluster", "ssh:loop,second", seconds=6000)
-    alone = one.json("matrix", "run", str(file), seconds=6000)
+        far = ready.json(*words, "--cluster", "ssh:loop,second", seconds=NIGHT_SECONDS + 600)
+    alone = one.json(*words, seconds=NIGHT_SECONDS + 600)
     assert words_of(far) == words_of(alone)
     assert words_of(far).keys() == cells
     assert {word for word, _ in words_of(far).values()} <= {"good", "bad"}
