@@ -115,7 +115,14 @@ def planned(asked: Asked, *, quiet: bool) -> Iterator[tuple[Planned, LineRunner,
         ready = make_ready(wanted, setup)
         runner = LineRunner(ready.kernels, replace(setup, timeout=wanted.budget.boot_seconds))
         with opened(setup.paths, settings) as history:
-            yield plan(ready, history, runner, fresh=asked.fresh), runner, history, setup
+            yield plan(ready, history, runner, fresh=asked.fresh, say=say), runner, history, setup
+
+
+def say(text: str) -> None:
+    """Something to know, on standard error."""
+    from lab.report.plain import one_line
+
+    click.echo(f"lab: {one_line(text)}", err=True)
 
 
 @matrix.command()

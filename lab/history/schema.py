@@ -24,6 +24,9 @@ RUNS = Table(
     Column("lab_version", String),
     Column("manifest", String),
     Column("cells", Integer),
+    Column("owner", String),
+    Column("owned_by", String),
+    Column("beats", Integer),
 )
 PLANNED = Table(
     "planned",
@@ -104,5 +107,14 @@ MIGRATIONS = (
         ),
     ),
     Migration(3, "cells say their architecture: an older lab does not take such documents", ()),
+    Migration(
+        4,
+        "who is at a run",
+        (
+            "ALTER TABLE runs ADD COLUMN owner VARCHAR NOT NULL DEFAULT ''",
+            "ALTER TABLE runs ADD COLUMN owned_by VARCHAR NOT NULL DEFAULT ''",
+            "ALTER TABLE runs ADD COLUMN beats INTEGER NOT NULL DEFAULT 0",
+        ),
+    ),
 )
 NEWEST = MIGRATIONS[-1].number

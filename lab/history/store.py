@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, String, cast, delete, func, insert, select, update
 
 from lab.errors import InfrastructureError, UserError
+from lab.history.claims import NOBODY, Claim
 from lab.history.database import connect, database_url, reading, writing
 from lab.history.records import Bisected, Cell, Change, Night, Result, Run, RunState
 from lab.history.schema import BISECTS, FINDINGS, PLANNED, RESULTS, RUNS
@@ -73,23 +75,52 @@ class History:
         """Give the connections back."""
         self.engine.dispose()
 
-    def begin_run(self, run: Run, cells: Sequence[Cell] = ()) -> None:
-        """Take down that ``run`` began, with the cells that it is to fill, in their order."""
+    def begin_run(self, run: Run, cells: Sequence[Cell] = (), claim: Claim = NOBODY) -> None:
+        """Take down that ``run`` began, with the cells that it is to fill, in their order; it is ``claim``'s."""
         with writing(self.engine) as connection:
-            connection.execute(insert(RUNS).values(**msgspec.structs.asdict(run)))
+            held = {"owner": claim.token, "owned_by": claim.who, "beats": claim.beats}
+            connection.execute(insert(RUNS).values(**msgspec.structs.asdict(run), **held))
             add_planned(connection, run.id, cells)
 
-    def replan(self, run: str, cells: Sequence[Cell]) -> None:
+    def claim(self, run: str) -> Claim:
+        """Who is at ``run``, as far as it says so."""
+        query = select(RUNS.c.owner, RUNS.c.owned_by, RUNS.c.beats).where(RUNS.c.id == run)
+        with reading(self.engine) as connection:
+            row = connection.execute(query).first()
+        return Claim(*row) if row else NOBODY
+
+    def take_over(self, run: str, before: Claim, claim: Claim) -> bool:
+        """Have ``run`` be ``claim``'s from now on; false where it is not any more as ``before`` was, or is done."""
+        was = (RUNS.c.id == run, RUNS.c.owner == before.token, RUNS.c.beats == before.beats, RUNS.c.state == "running")
+        held = {"owner": claim.token, "owned_by": claim.who, "beats": before.beats + 1}
+        with writing(self.engine) as connection:
+            return bool(connection.execute(update(RUNS).where(*was).values(**held)).rowcount)
+
+    def beat(self, run: str, token: str) -> bool:
+        """Count up for the claim of ``token``; false where ``run`` is not its any more."""
+        with writing(self.engine) as connection:
+            return counted(connection, run, token)
+
+    def release(self, run: str, token: str) -> None:
+        """Give ``run`` back as it is: whoever likes may go on with it at once."""
+        with writing(self.engine) as connection:
+            mine = (RUNS.c.id == run, RUNS.c.owner == token)
+            connection.execute(update(RUNS).where(*mine).values(owner="", owned_by=""))
+
+    def replan(self, run: str, cells: Sequence[Cell], by: str = "") -> None:
         """Another order, or other cells, for a run that goes on."""
         with writing(self.engine) as connection:
+            still(connection, run, by)
             connection.execute(delete(PLANNED).where(PLANNED.c.run == run))
             add_planned(connection, run, cells)
             connection.execute(update(RUNS).where(RUNS.c.id == run).values(cells=len(cells)))
 
-    def record_result(self, result: Result) -> None:
-        """Take down what a cell came to, at once and whole; a second result of the cell replaces the first."""
+    def record_result(self, result: Result, by: str = "") -> None:
+        """Take down what a cell came to, at once and whole; a second result of the cell replaces the first. ``by`` is
+        the token of who is at the run; :class:`InfrastructureError` where somebody else is meanwhile."""
         key = result.cell.key
         with writing(self.engine) as connection:
+            still(connection, result.run, by)
             for table in (FINDINGS, RESULTS):
                 connection.execute(delete(table).where(table.c.run == result.run, table.c.cell == key))
             connection.execute(
@@ -113,9 +144,10 @@ class History:
             connection.execute(delete(BISECTS).where(*same))
             connection.execute(insert(BISECTS).values(run=run, cell=bisected.cell, document=encode(bisected)))
 
-    def finish_run(self, run: str, state: RunState, ended: float) -> None:
+    def finish_run(self, run: str, state: RunState, ended: float, by: str = "") -> None:
         """Take down how ``run`` ended, and when."""
         with writing(self.engine) as connection:
+            still(connection, run, by)
             connection.execute(update(RUNS).where(RUNS.c.id == run).values(state=state, ended=ended))
 
     def runs(self, *, name: str = "", limit: int = PAST_RUNS) -> tuple[Run, ...]:
@@ -137,14 +169,14 @@ class History:
             raise UserError(f"{id_[:80]!r} is the beginning of more than one run: {found[1].id}, {found[0].id}")
         return found[0]
 
-    def unfinished(self, name: str, manifest: str, host: str) -> Run | None:
-        """The newest run of that matrix on ``host``, if it was broken off and its file has not changed since."""
+    def unfinished(self, name: str, host: str) -> tuple[Run, ...]:
+        """The newest runs of that matrix on ``host``, newest first, as long as they have no end: each goes on, or was
+        broken off. A run that came to its end hides those before it."""
         mine = (RUNS.c.name == name, RUNS.c.host == host)
-        query = select(RUNS).where(*mine).order_by(RUNS.c.id.desc()).limit(1)
+        query = select(RUNS).where(*mine).order_by(RUNS.c.id.desc()).limit(PAST_RUNS)
         with reading(self.engine) as connection:
-            row = connection.execute(query).mappings().first()
-        found = run_of(row) if row else None
-        return found if found and found.state == "running" and found.manifest == manifest else None
+            found = [run_of(row) for row in connection.execute(query).mappings()]
+        return tuple(itertools.takewhile(lambda run: run.state == "running", found))
 
     def planned(self, run: str) -> tuple[Cell, ...]:
         """The cells of a run in the order in which they were to be filled."""
@@ -273,6 +305,23 @@ class History:
         with reading(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
         return tuple(Sighting(**{name: row[name] for name in Sighting.__struct_fields__}) for row in rows)
+
+
+def counted(connection: Connection, run: str, token: str) -> bool:
+    """Count up for the claim of ``token``; whether ``run`` is its."""
+    mine = (RUNS.c.id == run, RUNS.c.owner == token)
+    return bool(connection.execute(update(RUNS).where(*mine).values(beats=RUNS.c.beats + 1)).rowcount)
+
+
+def still(connection: Connection, run: str, token: str) -> None:
+    """See that ``run`` is ``token``'s for as long as this transaction lasts; no token: that it is nobody's business."""
+    if not token or counted(connection, run, token):
+        return
+    who = connection.execute(select(RUNS.c.owned_by).where(RUNS.c.id == run)).scalar()
+    raise InfrastructureError(
+        f"run {run} is not this process's any more: {who or 'somebody else'} went on with it",
+        hint="nothing was heard of this process for long; what it filled until then is in the history",
+    )
 
 
 def known_query() -> Any:

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from lab.errors import InfrastructureError
+from lab.errors import InfrastructureError, LabError
 from lab.files import locked
 from lab.guest.machine import available_memory
+from lab.history.claims import NOBODY, Claim, abandoned, beating, lives, own_claim
 from lab.history.consoles import keep_console
 from lab.history.records import Attempt, Cell, CellWord, Result, Run, RunState
 from lab.history.store import History
@@ -58,21 +59,32 @@ class Watcher:
 @dataclass(frozen=True)
 class Planned:
     """What would run, and what is known about it: ``unfinished`` is the run that would go on, with its ``known``
-    results."""
+    results, and who was at it (``claim``)."""
 
     ready: Ready
     jobs: tuple[Job, ...]
     costs: Costs
     unfinished: Run | None
     known: dict[str, Result]
+    claim: Claim = NOBODY
 
 
-def plan(ready: Ready, history: History, runner: Runner, *, fresh: bool = False) -> Planned:
-    """Put the cells in order by what is known of them, leaving out those that an unfinished run has already."""
+def plan(
+    ready: Ready,
+    history: History,
+    runner: Runner,
+    *,
+    fresh: bool = False,
+    given_up: Claim = NOBODY,
+    say: Callable[[str], None] = lambda _text: None,
+) -> Planned:
+    """Put the cells in order by what is known of them, leaving out those that an unfinished run has already.
+
+    A run that somebody is at is no unfinished one: ``say`` is told of it. ``given_up`` is a claim that nobody holds any
+    more, as is known already.
+    """
     matrix = ready.matrix
-    unfinished = None if fresh else history.unfinished(matrix.name, matrix.key, platform.node())
-    if unfinished and time.time() - unfinished.started > OLD_SECONDS:
-        unfinished = None
+    unfinished, claim = (None, NOBODY) if fresh else broken_off(matrix, history, given_up, say)
     newest = history.runs(name=matrix.name, limit=1)
     past = history.past(replace_id(newest[0]), limit=10) if newest else ()
     kernels = dict.fromkeys(job.kernel for job in ready.jobs)
@@ -84,7 +96,24 @@ def plan(ready: Ready, history: History, runner: Runner, *, fresh: bool = False)
             last[result.cell.key] = result.word  # what failed before still does, as far as anybody knows
     known = settled(history.results(unfinished.id), ready.jobs) if unfinished else {}
     jobs = ordered([job for job in ready.jobs if job.cell.key not in known], costs, last)
-    return Planned(ready, jobs, costs, unfinished, known)
+    return Planned(ready, jobs, costs, unfinished, known, claim)
+
+
+def broken_off(
+    matrix: Matrix, history: History, given_up: Claim, say: Callable[[str], None]
+) -> tuple[Run | None, Claim]:
+    """The run of ``matrix`` on this host that goes on: the newest that nobody is at, if it has no end, is not old, and
+    its file has not changed since."""
+    for run in history.unfinished(matrix.name, platform.node()):
+        claim = history.claim(run.id)
+        wanted = run.manifest == matrix.key and time.time() - run.started <= OLD_SECONDS
+        alive = False if claim == given_up else lives(claim)
+        if alive is False or (alive is None and wanted and abandoned(history, run.id, claim, say=say)):
+            return (run, claim) if wanted else (None, NOBODY)
+        if alive or wanted:
+            since = time.strftime("%H:%M", time.localtime(run.started))
+            say(f"{claim.who} is at {matrix.name} since {since}, run {run.id}: this is a run of its own")
+    return None, NOBODY
 
 
 def replace_id(run: Run) -> Run:
@@ -121,21 +150,14 @@ def run(
     watcher = watcher or Watcher()
     matrix = planned.ready.matrix
     with locked(lock_of(paths, matrix.name), LOCK_SECONDS):
-        if planned.unfinished:  # while this one waited for the lock, its holder may have filled more, or all
-            planned = plan(planned.ready, history, runner)
-        begun = planned.unfinished or new_run(matrix, len(planned.ready.jobs))
-        cells = order_of_cells(planned)
-        if planned.unfinished:
-            history.replan(begun.id, cells)
-        else:
-            history.begin_run(begun, cells)
+        planned, begun, claim = claimed(planned, history, runner)
         watcher.begun(begun, planned.jobs, planned.known)
 
         def record(result: Result) -> None:
-            history.record_result(result)
+            history.record_result(result, claim.token)
             watcher.filled(result)
 
-        with shown(paths, begun.id) as show:
+        with held(history, begun.id, claim), shown(paths, begun.id) as show:
 
             def doing(activity: Activity) -> None:
                 show(activity)
@@ -153,9 +175,34 @@ def run(
                 clock=clock,
                 hands=hands,
             )
-        state: RunState = "deadline" if left else "done"
-        history.finish_run(begun.id, state, time.time())
+            state: RunState = "deadline" if left else "done"
+            history.finish_run(begun.id, state, time.time(), claim.token)
         return history.run(begun.id)
+
+
+def claimed(planned: Planned, history: History, runner: Runner) -> tuple[Planned, Run, Claim]:
+    """The run that is this process's from now on, by the plan as it is now: since it was made, somebody may have filled
+    more of what was broken off, or be at it."""
+    claim = own_claim()
+    while planned.unfinished:
+        planned = plan(planned.ready, history, runner, given_up=planned.claim)
+        if planned.unfinished and history.take_over(planned.unfinished.id, planned.claim, claim):
+            history.replan(planned.unfinished.id, order_of_cells(planned), claim.token)
+            return planned, planned.unfinished, claim
+    begun = new_run(planned.ready.matrix, len(planned.ready.jobs))
+    history.begin_run(begun, order_of_cells(planned), claim)
+    return planned, begun, claim
+
+
+@contextlib.contextmanager
+def held(history: History, run_id: str, claim: Claim) -> Iterator[None]:
+    """Be at the run for as long as the context lasts."""
+    try:
+        with beating(history, run_id, claim):
+            yield
+    finally:
+        with contextlib.suppress(LabError):  # that it can't be given back is no other error than why this ends
+            history.release(run_id, claim.token)
 
 
 def order_of_cells(planned: Planned) -> list[Cell]:

@@ -5,14 +5,16 @@ import os
 import signal
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from msgspec.structs import replace
-from sqlalchemy import text
+from msgspec.structs import asdict, replace
+from sqlalchemy import insert, text
 
 from lab.errors import InfrastructureError, UserError
 from lab.history import schema
-from lab.history.database import FILE, connect, database_url
+from lab.history.claims import Claim
+from lab.history.database import FILE, connect, database_url, writing
 from lab.history.needed import Needed, with_first
 from lab.history.store import History, opened
 from lab.settings import Settings
@@ -108,13 +110,48 @@ def test_the_run_before_is_the_last_one_of_the_matrix_that_ended(any_history):
     assert any_history.runs(name="other")[0].id == run(2).id
 
 
-def test_a_run_that_was_broken_off_is_found_by_its_file(any_history):
+def test_runs_without_an_end_are_found_down_to_the_last_that_has_one(any_history):
+    for number in (1, 2, 3):
+        any_history.begin_run(run(number), [cell()])
+    assert [one.id for one in any_history.unfinished("nightly", "here")] == [run(n).id for n in (3, 2, 1)]
+    assert any_history.unfinished("nightly", "another host") == ()
+    any_history.finish_run(run(2).id, "deadline", 5.0)
+    assert [one.id for one in any_history.unfinished("nightly", "here")] == [run(3).id]
+    any_history.finish_run(run(3).id, "done", 5.0)
+    assert any_history.unfinished("nightly", "here") == ()
+
+
+def test_only_who_is_at_a_run_can_add_to_it(any_history):
+    mine, other = Claim("m", "me"), Claim("o", "the other")
+    any_history.begin_run(run(1), [cell()], mine)
+    any_history.record_result(result(run(1).id, cell()), "m")
+    assert any_history.claim(run(1).id) == Claim("m", "me", 1)
+    assert not any_history.take_over(run(1).id, mine, other), "it counted up since that was read"
+    assert any_history.take_over(run(1).id, any_history.claim(run(1).id), other)
+    kept = any_history.results(run(1).id)
+    for write in (
+        lambda: any_history.record_result(result(run(1).id, cell(), "bad"), "m"),
+        lambda: any_history.finish_run(run(1).id, "done", 5.0, "m"),
+        lambda: any_history.replan(run(1).id, [], "m"),
+    ):
+        with pytest.raises(InfrastructureError, match="not this process's any more: the other went on with it"):
+            write()
+    assert any_history.results(run(1).id) == kept
+    assert any_history.run(run(1).id).state == "running"
+    assert not any_history.beat(run(1).id, "m")
+    any_history.release(run(1).id, "m")
+    assert any_history.claim(run(1).id).who == "the other"
+    any_history.release(run(1).id, "o")
+    assert any_history.claim(run(1).id).who == ""
+
+
+def test_of_many_who_would_go_on_with_a_run_one_does(any_history):
     any_history.begin_run(run(1), [cell()])
-    assert any_history.unfinished("nightly", "m", "here").id == run(1).id
-    assert any_history.unfinished("nightly", "m", "another host") is None
-    assert any_history.unfinished("nightly", "changed", "here") is None
-    any_history.finish_run(run(1).id, "deadline", 5.0)
-    assert any_history.unfinished("nightly", "m", "here") is None
+    free = any_history.claim(run(1).id)
+    with ThreadPoolExecutor(8) as pool:
+        took = list(pool.map(lambda n: any_history.take_over(run(1).id, free, Claim(str(n), str(n))), range(8)))
+    assert took.count(True) == 1
+    assert any_history.claim(run(1).id).token == str(took.index(True))
 
 
 def test_a_change_says_when_its_finding_was_seen_first_in_any_cell(any_history):
@@ -143,7 +180,9 @@ def test_a_history_of_the_first_schema_is_brought_up_to_date(any_history, paths)
     else:
         empty(url)
     first = History(connect(url, schema.MIGRATIONS[:1]))
-    first.begin_run(run(1, state="done"), [cell()])
+    with writing(first.engine) as connection:  # as a lab of that time did
+        old = insert(schema.RUNS).values(**asdict(run(1, state="done")))
+        connection.execute(old)
     first.record_result(result(run(1).id, cell(), "bad"))
     first.close()
     now = History(connect(url))

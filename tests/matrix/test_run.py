@@ -1,15 +1,19 @@
 """Whole runs with kernels that are made up: killed and gone on with, ended by a deadline, night after night."""
 
+import multiprocessing
 import os
 import random
 import signal
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
 
 from lab.errors import InfrastructureError
 from lab.files import locked
+from lab.history import claims
+from lab.history.claims import Claim
 from lab.history.database import connect
 from lab.history.store import History
 from lab.matrix import run as matrix_run
@@ -142,6 +146,141 @@ def test_a_plan_that_another_process_carried_out_meanwhile_is_made_anew(history,
     assert second.id != first.id, "a run that is done is not gone on with"
     assert history.results(first.id) == kept
     assert len(runner.boots) <= 4 + 6
+
+
+def somebody(paths, name):
+    """Folders of another user, who shares the history alone."""
+    return replace(paths, cache=paths.cache / name, data=paths.data / name)
+
+
+@contextmanager
+def running(url, paths, cells=6, **more):
+    """A run in another process that holds still once ``cells`` cells are filled; it goes on when that is written to,
+    and ends with the context."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(writing)
+        status = 3
+        try:
+            mine = History(connect(url))
+
+            def sight(one, number):
+                if one is jobs()[-1] or len(runner.boots) > cells:
+                    os.read(reading, 1)
+                return "good"
+
+            runner = Fake(sight, stored=[one.kernel for one in jobs()])
+            run(plan(ready(jobs(), cores=1), mine, runner, **more), mine, runner, paths)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(reading)
+    watching = History(connect(url))
+    try:
+        limit = time.monotonic() + 30
+        while True:
+            runs = watching.runs()
+            if runs and sum(one.word != "waiting" for one in watching.results(runs[0].id)) >= cells:
+                break
+            assert time.monotonic() < limit
+            time.sleep(0.005)
+        yield child, writing
+    finally:
+        watching.close()
+        with suppress(OSError):
+            os.close(writing)
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def test_a_run_that_somebody_is_at_is_left_to_them(history, paths):
+    """Two people share a history, and nothing else."""
+    said = []
+    with running(history.engine.url, somebody(paths, "alice"), 3) as (child, writing):
+        (theirs,) = history.runs()
+        planned = plan(ready(jobs()), history, runner := Fake(), say=said.append)
+        assert planned.unfinished is None
+        mine = history.night(run(planned, history, runner, somebody(paths, "bob")).id)
+        assert mine.run.id != theirs.id
+        assert len(runner.boots) == 6, "none of theirs is taken for mine"
+        os.close(writing)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(said) == 1
+    assert f"(process {child}) is at nightly since" in said[0]
+    for one in (theirs, mine.run):
+        found = history.night(one.id)
+        assert found.run.state == "done"
+        assert list(words(found).values()) == ["good"] * 6
+        assert {len(result.attempts) for result in found.results} == {1}, "nothing is counted twice"
+    assert len(history.runs()) == 2
+
+
+def test_what_broke_off_is_gone_on_with_while_somebody_is_at_another(history, paths):
+    killed(history.engine.url, somebody(paths, "bob"), 2).close()
+    (broken,) = history.runs()
+    done = {one.cell.key for one in history.results(broken.id) if one.word != "waiting"}
+    with running(history.engine.url, somebody(paths, "alice"), 3, fresh=True):
+        planned = plan(ready(jobs(), cores=1), history, runner := Fake())
+        assert planned.unfinished == broken
+        run(planned, history, runner, somebody(paths, "bob"))
+        assert not set(runner.boots) & done
+    assert history.run(broken.id).state == "done"
+
+
+def test_of_two_who_would_go_on_with_the_same_run_one_does(history, paths):
+    killed(history.engine.url, somebody(paths, "carol"), 3).close()
+    (broken,) = history.runs()
+    done = [one for one in history.results(broken.id) if one.word != "waiting"]
+    url = history.engine.url
+    barrier = multiprocessing.get_context("fork").Barrier(2)
+
+    def both(name):
+        mine = History(connect(url))
+        runner = Fake(pause=0.02)
+        planned = plan(ready(jobs(), cores=1), mine, runner)
+        assert planned.unfinished == broken
+        barrier.wait(30)
+        run(planned, mine, runner, somebody(paths, name))
+
+    both_ = [multiprocessing.get_context("fork").Process(target=both, args=(name,)) for name in ("alice", "bob")]
+    for one in both_:
+        one.start()
+    for one in both_:
+        one.join(60)
+    assert [one.exitcode for one in both_] == [0, 0]
+    assert len(history.runs()) == 2
+    for one in history.runs():
+        assert one.state == "done"
+        assert list(words(history.night(one.id)).values()) == ["good"] * 6
+    kept = {one.cell.key: one for one in history.results(broken.id)}
+    assert all(kept[one.cell.key] == one for one in done)
+
+
+def test_a_run_that_was_taken_over_is_left_by_who_was_thought_dead(history, paths, monkeypatch):
+    """Its machine can't be asked, and nothing was heard of it for long; then it is back."""
+    monkeypatch.setattr(claims, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(matrix_run, "own_claim", lambda: Claim("another boot/1/1/1/x", "alice on cellar"))
+    members = jobs(machines=("one-node", "two-nodes"))
+    other = Fake()
+
+    def sight(_one, _number):
+        if len(runner.boots) == 2:  # bob comes while alice's second guest is up
+            monkeypatch.setattr(matrix_run, "own_claim", claims.own_claim)
+            planned = plan(ready(members, cores=1), history, other)
+            assert planned.unfinished is not None
+            run(planned, history, other, somebody(paths, "bob"))
+        return "good"
+
+    runner = Fake(sight)
+    with pytest.raises(InfrastructureError, match=r"run .* is not this process's any more"):
+        night(history, somebody(paths, "alice"), runner, members, cores=1)
+    (only,) = history.runs()
+    found = history.night(only.id)
+    assert only.state == "done"
+    assert set(words(found).values()) == {"good"}
+    assert len(other.boots) == 3, "what was recorded before was not booted again"
 
 
 def test_what_failed_before_it_was_left_waiting_still_comes_before_what_was_good(history, paths):

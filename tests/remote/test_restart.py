@@ -130,9 +130,9 @@ def night(client, kernels, members, folder):
     recorded = Counter()
     keep = history.record_result
 
-    def record(result):
+    def record(result, by=""):
         recorded[result.cell.key] += 1
-        keep(result)
+        keep(result, by)
 
     history.record_result = record
     try:
