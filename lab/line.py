@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Setup:
     """Where this user's things are and how the work is to be done. ``timeout`` is in seconds of guest time,
-    ``build_seconds`` what one build may take; ``base`` is there where the case's base was found already, by another
-    machine of the same lab; ``share`` is where kernels are fetched from and put to beside the store here. ``board`` is
-    a real board to boot on, in the place of every guest."""
+    ``build_seconds`` what one build may take, and ``until`` when by ``time.monotonic()`` none may go on any more;
+    ``base`` is there where the case's base was found already, by another machine of the same lab; ``share`` is where
+    kernels are fetched from and put to beside the store here. ``board`` is a real board to boot on, in the place of
+    every guest."""
 
     paths: Paths
     settings: Settings
@@ -48,9 +49,15 @@ class Setup:
     accel: str = "auto"
     timeout: float = 60.0
     build_seconds: float = 4 * 3600.0
+    until: float = float("inf")
     base: Base | None = None
     share: Share | None = None
     board: Board | None = None
+
+    @property
+    def build_left(self) -> float:
+        """The seconds that a build which begins now may take; none once ``until`` has passed."""
+        return max(0.0, min(self.build_seconds, self.until - time.monotonic()))
 
 
 @dataclass(frozen=True)
@@ -259,7 +266,7 @@ def built_in(line: Line, point: Point, kconfig: Kconfig, source: Path, setup: Se
         objects_key=line.tree.key,
         version=line.tree.base.version,
         jobs=setup.jobs,
-        deadline=setup.build_seconds,
+        deadline=setup.build_left,
         progress=setup.progress,
     )
     if setup.share is not None:

@@ -20,6 +20,7 @@ from lab.bisect.target import Target, adopted
 from lab.bisect.touches import Crash, read, suspicion
 from lab.line import Line
 
+WITHOUT = "at the series' end, without the patch the bug is gone"
 REVERTS = 3
 """So many ways to leave the culprit out are built at most."""
 
@@ -53,24 +54,23 @@ def reverted(desk: Desk, result: Result, outcome: Outcome) -> tuple[Check, ...]:
     assert result.first_bad is not None  # noqa: S101 - the caller asked
     line = desk.line
     culprit, end = result.first_bad.point.index, line.series_end
-    what = "at the series' end, without the patch the bug is gone"
     if culprit == end:
         return ()  # the end without it is the good neighbour
     also: list[int] = []
     for attempt in range(1, REVERTS + 1):
         made = without(line.tree, culprit, end, end + attempt, also)
         if made is None:
-            return (Check(what, None, "it cannot be left out"),)
+            return (Check(WITHOUT, None, "it cannot be left out"),)
         desk.prober.points[made.point.index] = made.point
         build = built(desk, made.point.index)
         if build.image:
-            return (tried(desk, what, made, build, outcome),)
+            return (tried(desk, WITHOUT, made, build, outcome),)
         file = str(build.document.get("error", {}).get("file", ""))
         more = depends_on(line, culprit, also, made, file)
         if more is None:
-            return (Check(what, None, f"{made.name}: {build.reason}"),)
+            return (Check(WITHOUT, None, f"{made.name}: {build.reason}"),)
         also.append(more)
-    return (Check(what, None, f"the rest does not build without patch {culprit}"),)
+    return (Check(WITHOUT, None, f"the rest does not build without patch {culprit}"),)
 
 
 def depends_on(line: Line, culprit: int, also: Sequence[int], made: Without, file: str) -> int | None:

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from lab.bisect.beside import Desk, chased, ranked, reverted
-from lab.bisect.engine import NOBODY, Hands, Prober, Watcher, run
+from lab.bisect.beside import WITHOUT, Desk, chased, ranked, reverted
+from lab.bisect.engine import NOBODY, Hands, Outcome, Prober, Watcher, run
 from lab.bisect.graph import Graph, line_graph
 from lab.bisect.journal import opened
 from lab.bisect.outlook import LineView
 from lab.bisect.plan import Rules
 from lab.bisect.prober import LineProber
 from lab.bisect.records import Answer, Boot, Build, Event, Named, Question, Told
-from lab.bisect.result import Result, conclude
+from lab.bisect.result import Check, Result, conclude
 from lab.bisect.target import Target, adopted, expected
 from lab.line import Line, Setup
+from lab.process import DeadlinePassed
 from lab.tree.types import Point
 
 FORMAT = 1
@@ -127,7 +128,7 @@ def bisect(
         prober.target = adopted(prober.target, journal.events, line.series_end)
         result = ranked(conclude(question, outcome, 0.0), view, prober.target)
         if result.first_bad and options.revert:
-            result = replace(result, proof=(*result.proof, *reverted(desk, result, outcome)))
+            result = replace(result, proof=(*result.proof, *left_out(desk, result, outcome)))
         if options.other == "chase":
             result = replace(result, others=chased(desk, question, graph, options.rules))
         result = replace(result, seconds=time.monotonic() - started, spent=spent(journal.events))
@@ -135,6 +136,14 @@ def bisect(
         if answer not in journal.events:
             journal.add(answer)
     return result
+
+
+def left_out(desk: Desk, result: Result, outcome: Outcome) -> tuple[Check, ...]:
+    """What comes of leaving the culprit out. That there was no time for it takes nothing from what was found."""
+    try:
+        return reverted(desk, result, outcome)
+    except DeadlinePassed as error:
+        return (Check(WITHOUT, None, f"there was no time for it: {error.message}"),)
 
 
 def spent(events: Sequence[Event]) -> float:

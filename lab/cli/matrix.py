@@ -158,7 +158,9 @@ def plan(*, asked: Asked, as_json: bool) -> int:
     help="Have workers build and boot: local:N, ssh:NAME,NAME of 'lab hosts', slurm:N, or tcp://HOST:PORT.",
 )
 @click.option(
-    "--bisect-regressions", is_flag=True, help="Bisect each new failure that a series' patch can have brought."
+    "--bisect-regressions",
+    is_flag=True,
+    help="Bisect each new failure that a series' patch can have brought, in what is left of the deadline.",
 )
 @output_options
 def run(*, asked: Asked, deadline: float | None, cluster: str | None, bisect_regressions: bool, as_json: bool) -> int:
@@ -177,18 +179,23 @@ def run(*, asked: Asked, deadline: float | None, cluster: str | None, bisect_reg
     lab matrix run ci/nightly.toml --deadline 3600 --bisect-regressions
     lab matrix run ci/nightly.toml --cluster local:4
     """
+    import time
+
     from lab.matrix.run import run as run_matrix
     from lab.report.matrix import night_document, show_night, told
 
     with planned(asked, quiet=True) as (found, runner, history, setup):
         watcher = told(found, quiet=as_json)
+        began = time.monotonic()
         with hands_of(cluster, found, runner, setup, asked.wishes) as (who, hands):
             done = run_matrix(found, history, who, setup.paths, seconds=deadline, watcher=watcher, hands=hands)
         night = history.night(done.id)
         if bisect_regressions:
             from lab.matrix.hunt import bisect_new
 
-            night = bisect_new(night, found.ready, history, setup, say=watcher.say)
+            budget = found.ready.matrix.budget.seconds if deadline is None else deadline
+            left = max(budget - (time.monotonic() - began), 0.001) if budget else 0.0
+            night = bisect_new(night, found.ready, history, setup, seconds=left, say=watcher.say)
     if as_json:
         emit(night_document(night, found))
     else:

@@ -152,7 +152,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Bisected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A bisect that a regression started: the culprit, or why there is none. ``points`` are (index, verdict)."""
+    """A bisect that a regression started: the culprit, or why there is none. ``points`` are (index, verdict). ``late``:
+    the night's time was over before it came to its end, or before it began."""
 
     case: str
     cell: str
@@ -162,6 +163,7 @@ class Bisected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sure: float | None
     points: tuple[tuple[int, str], ...] = ()
     summary: str = ""
+    late: bool = False
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,10 +1,17 @@
-"""Bisects that regressions start: the series of the case, with the kconfig and the machine of the cell that fails."""
+"""Bisects that regressions start: the series of the case, with the kconfig and the machine of the cell that fails.
+
+They have what is left of the night's time. What that was too short for is said, and done by the next night that finds
+the bug still there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+from lab.bisect.engine import Nobody
+from lab.bisect.plan import State, Try
 from lab.case import Expect
 from lab.errors import LabError
 from lab.history.records import Bisected, Change, Night
@@ -12,20 +19,27 @@ from lab.history.store import History
 from lab.line import Line, Setup
 from lab.matrix.lines import Ready
 from lab.matrix.plan import Job
+from lab.process import DeadlinePassed
 
 MOST = 5
 """Bugs that are bisected after one night; what breaks everything shows in every cell, and is one bug."""
 
 
-def worth(night: Night) -> tuple[Change, ...]:
-    """The new failures to bisect: one for each bug of each case's point, required cells first. Pure."""
+def worth(night: Night, late: Collection[str] = ()) -> tuple[Change, ...]:
+    """The failures to bisect: one for each new bug of each case's point, required cells first, then those that are
+    still there and whose bisect the last night had no time for (``late``, by their cells). Pure."""
     found: dict[tuple[str, str, str, str], Change] = {}
-    wanted = [change for change in night.changes if change.kind == "new" and change.signature]
-    for change in sorted(wanted, key=lambda one: not one.cell.required):
+    wanted = [change for change in night.changes if change.signature and is_wanted(change, late)]
+    for change in sorted(wanted, key=lambda one: (one.kind != "new", not one.cell.required)):
         cell = change.cell
         if cell.point > 0:
             found.setdefault((cell.case, cell.label, change.signature, cell.toolchain), change)
     return tuple(found.values())[:MOST]
+
+
+def is_wanted(change: Change, late: Collection[str]) -> bool:
+    """Whether a bisect would say something that is not known yet."""
+    return change.kind == "new" or (change.kind == "still" and change.cell.key in late)
 
 
 def bisect_new(
@@ -34,20 +48,73 @@ def bisect_new(
     history: History,
     setup: Setup,
     *,
+    seconds: float = 0.0,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Night:
-    """Bisect each new failure of ``night`` that is worth it, and the night with what came of it."""
+    """Bisect each new failure of ``night`` that is worth it, all of them within ``seconds`` (0: as long as it takes),
+    and the night with what came of it."""
+    setup = replace(setup, until=time.monotonic() + seconds if seconds else float("inf"))
     jobs = {job.cell.key: job for job in ready.jobs}
-    known = {one.cell for one in night.bisects}
-    for change in worth(night):
+    known = {one.cell for one in night.bisects if not one.late}
+    before = history.bisects(night.before.id) if night.before else ()
+    late = {one.cell for one in (*before, *night.bisects) if one.late}
+    for change in worth(night, late):
         job = jobs.get(change.cell.key)
         if job is None or change.cell.key in known:
             continue
-        say(f"bisecting {change.title} in {change.cell.case}, on {change.cell.machine} with {change.cell.kconfig}")
-        bisected = bisect_change(change, job, ready, setup)
+        if time.monotonic() < setup.until:
+            where = f"in {change.cell.case}, on {change.cell.machine} with {change.cell.kconfig}"
+            say(f"bisecting {change.title} {where}")
+            bisected = bisect_change(change, job, ready, setup)
+        else:
+            bisected = nobody(change, "not bisected: the night's time is over", late=True)
         say(bisected.summary)
         history.record_bisect(night.run.id, bisected)
     return history.night(night.run.id)
+
+
+class Until(Nobody):
+    """Who watches a bisect, and ends it when its time is over."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self.state: State | None = None
+
+    def doing(self, state: State, tries: Sequence[Try]) -> None:
+        """Keep what is known by now."""
+        self.state = state
+        if time.monotonic() >= self.until:
+            raise DeadlinePassed("the time is over")
+
+    def points(self) -> tuple[tuple[int, str], ...]:
+        """What is known of each point."""
+        if self.state is None:
+            return ()
+        words = {point: self.state.standing(point) for point in sorted(self.state.known)}
+        return tuple((point, word) for point, word in words.items() if word != "open")
+
+
+def nobody(change: Change, why: str, points: Sequence[tuple[int, str]] = (), *, late: bool = False) -> Bisected:
+    """A bisect that names no patch."""
+    return Bisected(
+        case=change.cell.case,
+        cell=change.cell.key,
+        first_bad=None,
+        subject="",
+        commit="",
+        sure=None,
+        points=tuple(points),
+        summary=f"{change.title} ({change.signature}): {why}",
+        late=late,
+    )
+
+
+def so_far(points: Sequence[tuple[int, str]]) -> str:
+    """Between which points the bug came in, as far as that is known."""
+    bad = min((point for point, word in points if word == "bad"), default=None)
+    good = max((point for point, word in points if word == "good" and (bad is None or point < bad)), default=None)
+    known = [f"{point} is {word}" for point, word in ((good, "good"), (bad, "bad")) if point is not None]
+    return f"; so far {' and '.join(known)}" if known else ""
 
 
 def bisect_change(change: Change, job: Job, ready: Ready, setup: Setup) -> Bisected:
@@ -55,34 +122,20 @@ def bisect_change(change: Change, job: Job, ready: Ready, setup: Setup) -> Bisec
     from lab.bisect.run import bisect
 
     line = line_to(ready.kernels[job.kernel][0], change, job)
+    watcher = Until(setup.until)
     try:
-        result = bisect(line, replace(setup, timeout=ready.matrix.budget.boot_seconds))
+        result = bisect(line, replace(setup, timeout=ready.matrix.budget.boot_seconds), watcher=watcher)
     except LabError as error:
-        return Bisected(
-            case=change.cell.case,
-            cell=change.cell.key,
-            first_bad=None,
-            subject="",
-            commit="",
-            sure=None,
-            summary=f"{change.title} ({change.signature}): the bisect ended: {error}",
-        )
+        if isinstance(error, DeadlinePassed) and time.monotonic() >= setup.until:
+            points = watcher.points()
+            why = f"its bisect is not finished: the night's time is over{so_far(points)}"
+            return nobody(change, why, points, late=True)
+        return nobody(change, f"the bisect ended: {error}")
     points = tuple((row.point.index, row.word) for row in result.rows)
     culprit = result.first_bad
     if culprit is None:
         names = ", ".join(f"{one.point.index} {one.point.subject}" for one in result.candidates)
-        why = f"{result.reason}{': ' if names else ''}{names}"
-        summary = f"{change.title} ({change.signature}): no single patch: {why}"
-        return Bisected(
-            case=change.cell.case,
-            cell=change.cell.key,
-            first_bad=None,
-            subject="",
-            commit="",
-            sure=None,
-            points=points,
-            summary=summary,
-        )
+        return nobody(change, f"no single patch: {result.reason}{': ' if names else ''}{names}", points)
     point = culprit.point
     return Bisected(
         case=change.cell.case,
