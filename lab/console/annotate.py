@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from lab.console.builds import other_build
 from lab.console.dwarf import Lines
 from lab.console.finding import in_tree
 from lab.console.symbols import Symbols, load
@@ -30,17 +31,12 @@ def annotate(report: Report, vmlinux: Path, modules: Mapping[str, Path] | None =
     findings = tuple(_annotated(one, images) for one in named)
     for image in images.values():
         image.lines.save()
-    notes = [note for name, image in images.items() if (note := _other_build(image, named, name))]
+    notes = [
+        f"the console is of another build than {image.path.name}: {why}"
+        for name, image in images.items()
+        if (why := other_build(report, named, image.symbols, name))
+    ]
     return replace(report, findings=findings, notes=(*report.notes, *notes))
-
-
-def _other_build(image: Image, findings: list[Finding], module: str) -> str:
-    """That the console's functions are not of this file's sizes, in words, or empty. Of many functions, a single one
-    may be another of the same name."""
-    odd = image.odd(findings, module)
-    if len(odd) > 1 or (odd and _only(findings, module)):
-        return f"the console is of another build than {image.path.name}: {'; '.join(odd[:3])}"
-    return ""
 
 
 class Image:
@@ -74,22 +70,6 @@ class Image:
             if one.function
         ]
         return [*inner, replace(frame, file=in_tree(chain[-1].file), line=chain[-1].line)]
-
-    def odd(self, findings: list[Finding], module: str = "") -> list[str]:
-        """Functions whose size in the console is not this file's, each once, in words."""
-        found: dict[str, str] = {}
-        for frame in (frame for one in findings for frame in one.frames):
-            sizes = self.symbols.sizes(frame.function)
-            known = frame.size and sizes and frame.size not in sizes and 0 not in sizes
-            if known and frame.module.replace("-", "_") == module:
-                found[frame.function] = f"{frame.function} has {frame.size:#x} bytes there, {sizes[0]:#x} here"
-        return list(found.values())
-
-
-def _only(findings: list[Finding], module: str) -> bool:
-    """Whether so few functions can be compared that a single one tells."""
-    frames = (frame for one in findings for frame in one.frames)
-    return len({one.function for one in frames if one.size and one.module.replace("-", "_") == module}) <= 2
 
 
 def _image(images: Mapping[str, Image], frame: Frame) -> Image | None:

@@ -15,6 +15,7 @@ class Progress:
     def __init__(self) -> None:
         self.marker: Marker | None = None
         self.release = ""
+        self.banner = ""
         self.offset: int | None = None
         self.known: set[bytes] = set()
         self._stages: dict[StageName, Stage] = {}
@@ -50,6 +51,8 @@ class Progress:
             if self._boots[needle] > 1 and not told:
                 found = self._again(number, needle, text, time)
             self.release = self.release or release(text)
+            if needle == b"Linux version ":
+                self.banner = self.banner or text[text.find("Linux version ") :][:400].strip()
         if name := STAGES.get(needle):
             self._stages.setdefault(name, Stage(name, number, time))
             self.known.update(one for one in STAGES if STAGES[one] == name and one not in BOOT_SIGNS)

@@ -23,6 +23,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "stage": report.stage,
         "marker": dict(report.marker.fields) if report.marker else None,
         "kernel_release": report.kernel_release,
+        "banner": report.banner,
         "last_sign_of_life": report.last_sign_of_life,
         "last_lines": list(report.last_lines),
         "last_initcall": report.last_initcall,

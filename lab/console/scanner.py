@@ -114,6 +114,7 @@ class Scanner:
             last_sign_of_life=last[-1] if last else "",
             last_lines=last,
             kernel_release=self._boot.release,
+            banner=self._boot.banner,
             notes=tuple(notes),
             last_initcall=last_initcall(calls),
             kernel_offset=self._boot.offset,

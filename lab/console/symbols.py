@@ -7,9 +7,11 @@ get_symbol_pos()), which the ELF symbol's own size is not.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import os
 import struct
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from lab.console import bugtable
 from lab.console.blame import plain
 from lab.errors import UserError
 
-VERSION = 5
+VERSION = 6
 SECTION_STEP = 1 << 32
 """A module's sections all begin at 0: the second executable one is put here, the third at twice this, and so on."""
 _SHF_EXECINSTR = 4
@@ -30,7 +32,8 @@ class Index(msgspec.Struct, frozen=True, array_like=True):
     """What is kept of an ELF file beside it. ``starts``, ``sizes`` and ``names`` are parallel, by address; a size is 0
     where only the loaded module knows it. ``bugs`` maps the address of a BUG's or WARN's instruction to file and line;
     ``stamp`` tells whether the file is still the same; ``sections`` are a module's executable sections, in the order of
-    their places (``SECTION_STEP``), and empty for a vmlinux.
+    their places (``SECTION_STEP``), and empty for a vmlinux. ``parts`` are a vmlinux's executable sections: address,
+    size and place in the file; ``banner`` is what it prints first.
     """
 
     version: int
@@ -42,6 +45,8 @@ class Index(msgspec.Struct, frozen=True, array_like=True):
     text: int
     dwarf: bool
     sections: list[str] = []
+    parts: list[tuple[int, int, int]] = []
+    banner: str = ""
 
 
 class Symbols:
@@ -71,6 +76,24 @@ class Symbols:
         if place < 0 or address - self.index.starts[place] >= self.index.sizes[place]:
             return None
         return plain(self.index.names[place]), address - self.index.starts[place], self.index.sizes[place]
+
+    def begins(self, address: int) -> bool:
+        """Whether a function begins at ``address``."""
+        place = bisect.bisect_left(self.index.starts, address)
+        return place < len(self.index.starts) and self.index.starts[place] == address
+
+    def text(self) -> tuple[int, int]:
+        """Where a vmlinux's first executable section begins and ends."""
+        return (self.index.parts[0][0], sum(self.index.parts[0][:2])) if self.index.parts else (0, 0)
+
+    def code(self, address: int, size: int) -> bytes:
+        """Bytes of a vmlinux's code, fewer where its sections end, none outside of them."""
+        for start, length, place in self.index.parts:
+            if start <= address < start + length:
+                with contextlib.suppress(OSError), self.path.open("rb") as file:
+                    file.seek(place + address - start)
+                    return file.read(min(size, start + length - address))
+        return b""
 
     def bug(self, address: int) -> tuple[str, int] | None:
         """File and line of the BUG() or WARN() whose instruction is at ``address``."""
@@ -163,7 +186,29 @@ def _index(elf: Any, stamp: tuple[int, int]) -> Index:
         next((start for start in starts if places[start] in ("_text", "_stext")), starts[0] if starts else 0),
         elf.has_dwarf_info(),
         [name for name, _ in text.values()] if movable else [],
+        [] if movable else _parts(elf, text),
+        "" if movable else _banner(elf),
     )
+
+
+def _parts(elf: Any, text: Iterable[int]) -> list[tuple[int, int, int]]:
+    sections = [elf.get_section(number) for number in text]
+    held = [one for one in sections if one["sh_type"] == "SHT_PROGBITS"]
+    return [(one["sh_addr"], one["sh_size"], one["sh_offset"]) for one in held]
+
+
+_BANNER = b"Linux version "
+
+
+def _banner(elf: Any) -> str:
+    """``linux_banner`` of init/version.c, from the read-only data."""
+    section = elf.get_section_by_name(".rodata")
+    data = section.data() if section is not None and section["sh_type"] == "SHT_PROGBITS" else b""
+    at = data.find(_BANNER)
+    while at >= 0 and data[at + len(_BANNER) : at + len(_BANNER) + 1] not in b"0123456789":
+        at = data.find(_BANNER, at + 1)
+    end = data.find(b"\0", at, at + 1024)
+    return data[at:end].decode("utf-8", "replace").strip() if 0 <= at < end else ""
 
 
 def _executable(elf: Any) -> dict[int, tuple[str, int]]:

@@ -104,7 +104,7 @@ class Marker:
 class Report:
     """All that was read from one console. ``last_sign_of_life`` is its last line that is not empty, ``last_lines`` the
     last few (``LAST_LINES``), cleaned; ``last_initcall`` the one that was called last and did not return, where
-    ``initcall_debug`` was on."""
+    ``initcall_debug`` was on. ``banner`` is the kernel's first line, ``Linux version 6.1.0 (…) … #1 SMP …``."""
 
     findings: tuple[Finding, ...] = ()
     stages: tuple[Stage, ...] = ()
@@ -113,6 +113,7 @@ class Report:
     last_sign_of_life: str = ""
     last_lines: tuple[str, ...] = ()
     kernel_release: str = ""
+    banner: str = ""
     notes: tuple[str, ...] = field(default=())
     last_initcall: str = ""
     kernel_offset: int | None = None
