@@ -264,6 +264,10 @@ _OWN_LINE = r"[A-Z]\w*: "
 with the two spaces before it, and ``RIP: `` follows."""
 
 
+_PANIC = "Kernel panic - not syncing: "
+"""What it says is the title, and it does not end with a space of its own."""
+
+
 def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
     """Lines that a mail program broke in two are one again: RFC 3676's flowed text leaves a space at the break."""
     made: list[Numbered] = []
@@ -274,7 +278,9 @@ def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
             made[-1] = made[-1]._replace(text=f"{made[-1].text.rstrip()} {line.text.lstrip()}")
         else:
             made.append(line)
+        text = made[-1].text
         open_ = line.text.endswith("  ") and 30 <= len(line.text) <= 80
+        open_ = open_ or (text.endswith(" ") and _PANIC in text and len(text) > 40)
     return made
 
 

@@ -35,27 +35,30 @@ def _escapes() -> re.Pattern[str]:
 _STAMP = r"\[\s*(?P<time>\d{1,9}\.\d{3,9})(?:@\d+|\s*<\s*\d+\.\d+>)?\]"
 
 
-_DATE = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d| UTC)?"
+_DATE = (
+    r"(?:[A-Z][a-z]{2} )?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d| [A-Z]{3,4}(?=[ \]]))?"
+)
 _DAY = r"[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
 _LEVEL = r"(?:emerg|alert|crit|err|warn|warning|notice|info|debug)"
 _SPEAKER = r"(?:kernel|klogd)(?:\[\d+\])?:"
 _PREFIXES = (
-    _STAMP,  # [    0.000000], [12.34@1] (Android), [ 0.1 <    0.0>] (dmesg -d)
+    rf"{_STAMP}(?: [\w.-]{{1,63}} {_SPEAKER})?",  # [    0.000000], [12.34@1] (Android), [ 0.1 <    0.0>]
     r"\[[+ ]*[-+]\d{1,9}\.\d{3,9}\]|\[[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d\]",  # dmesg -e: [  +0.010478], [Nov25 10:00]
     r"\[\s*(?P<caller>[TC]\d+)\]",  # PRINTK_CALLER
     r"\(\d\)\[\d+:[^\]]{1,32}\]",  # MediaTek: (3)[1234:comm]
     r"\[pid:\d+,cpu\d+,[^\]]{1,32}\]",  # HiSilicon
     r"<\d{1,3}>(?:\d (?=\d{4}-))?",  # <6>, RFC 5424's <6>1
-    r"\d{1,3},\d+,(?P<micros>\d+),[-cf+](?:,[^;]{0,80})?;",  # /dev/kmsg, netconsole
+    r"(?:\d\.\d+\.\S{1,64}?,)?\d{1,3},\d+,(?P<micros>\d+),[-cf+](?:,[^;]{0,80})?;",  # /dev/kmsg, netconsole
     r"\[?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d(?: [A-Z]{2,5})? \d{4}\]?",  # dmesg -T
     rf"{_DAY}(?: \S{{1,255}})?? {_SPEAKER}",  # BSD syslog, journalctl
     rf"{_DAY} \S{{1,255}} (?=\[\s*\d+\.\d|\d{{1,3}},\d+,\d+,[-cf+])",
-    rf"\[?{_DATE}\]?:?(?: \S{{1,255}} {_SPEAKER})?",
-    rf"\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?=[ \]])(?: \S{{1,64}} {_SPEAKER})?",
+    rf"\[?{_DATE}\]?:?(?: \S{{1,255}} (?:{_SPEAKER}|kernel - - -))?",
+    rf"(?:\d{{10}}\.\d{{6}}|\[\s*\d{{1,9}}\.\d{{6}} <[^<>]{{1,20}}>\]) \S{{1,255}} {_SPEAKER}",  # short-unix
+    rf"\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?=[ \]])(?: \S{{1,64}} {_SPEAKER}| #(?= ))?",
     rf"(?:kern|user|daemon) *:{_LEVEL} *:",  # dmesg -x
     rf"kern\.{_LEVEL} kernel:",
     r"kernel:(?=\s*\[)",
-    r"[>|](?= |>|\[|$)",  # quoted mail
+    r"[>|](?= |>|\[|$)|[A-Z][A-Za-z]{0,15}> ",  # quoted mail, with who is quoted
 )
 
 

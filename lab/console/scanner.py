@@ -8,7 +8,9 @@ needed.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 from lab.console import lines
 from lab.console.collect import Collector
@@ -216,12 +218,47 @@ def is_binary(sample: bytes) -> bool:
 
 
 def scan_file(source: str | os.PathLike[str] | int) -> Report:
-    """Read a whole console from a path or a file descriptor. ``OSError`` where it can't be read."""
-    scanner = Scanner()
+    """Read a whole console from a path or a file descriptor, whatever form it was kept in (:mod:`lab.console.sources`);
+    of mails, the first part that says anything. ``OSError`` where it can't be read, :class:`lab.errors.UserError` where
+    that form is none that can be."""
+    first: Report | None = None
+    for _, report in scan_parts(source):
+        if report.findings:
+            return report
+        first = first or report
+    return first or Report()
+
+
+def scan_parts(source: str | os.PathLike[str] | int) -> Iterator[tuple[str, Report]]:
+    """The same for each part of each mail, with its name; one without a name where it is no mail."""
+    from lab.console.mail import is_mail
+    from lab.console.sources import chunks, is_plain, undone
+
     descriptor = source if isinstance(source, int) else os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        scanner.read(descriptor)
+        stream = chunks(descriptor)
+        first = next(stream)
+        if is_plain(first) and not is_mail(first):
+            scanner = Scanner()
+            scanner.feed(first)
+            scanner.read(descriptor)
+            yield "", scanner.close()
+            return
+        yield from _scan_undone(undone(chain([first], stream)))
     finally:
         if not isinstance(source, int):
             os.close(descriptor)
-    return scanner.close()
+
+
+def _scan_undone(stream: Iterator[bytes]) -> Iterator[tuple[str, Report]]:
+    from lab.console.mail import by_part, is_mail
+    from lab.console.sources import undone
+
+    first = next(stream, b"")
+    whole = chain([first], stream)
+    named = by_part(whole) if is_mail(first) else iter([("", whole)])
+    for name, pieces in named:
+        scanner = Scanner()
+        for piece in undone(iter(pieces)) if name else pieces:
+            scanner.feed(piece)
+        yield name, scanner.close()
