@@ -4,9 +4,12 @@ it began anew.
 
 from __future__ import annotations
 
-from lab.console.stages import BOOT_SIGNS, MARKER, OFFSET, STAGES, marker, offset, release
+from lab.console.stages import BOOT_SIGNS, INITCALLS, MARKER, OFFSET, STAGES, initcall, marker, offset, release
 from lab.console.types import STAGES as ORDER
 from lab.console.types import Finding, Marker, Stage, StageName
+
+CALLS = 64
+"""Initcalls at most that run at once: each of a module's is of a process of its own."""
 
 
 class Progress:
@@ -20,11 +23,17 @@ class Progress:
         self.known: set[bytes] = set()
         self._stages: dict[StageName, Stage] = {}
         self._boots: dict[bytes, int] = {}
+        self._calls: dict[str, None] = {}
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages that were reached, in their order."""
         return tuple(sorted(self._stages.values(), key=lambda stage: ORDER.index(stage.name)))
+
+    @property
+    def last_initcall(self) -> str:
+        """With ``initcall_debug``: the initcall that was called last and did not return."""
+        return next(reversed(self._calls), "")
 
     @property
     def shut_down(self) -> bool:
@@ -45,6 +54,8 @@ class Progress:
                 self._stages.setdefault("userspace", Stage("userspace", number, time))
         elif needle == OFFSET:
             self.offset = offset(text)
+        elif needle in INITCALLS:
+            self._initcall(text)
         found = None
         if needle in BOOT_SIGNS:
             self._boots[needle] = self._boots.get(needle, 0) + 1
@@ -57,6 +68,12 @@ class Progress:
             self._stages.setdefault(name, Stage(name, number, time))
             self.known.update(one for one in STAGES if STAGES[one] == name and one not in BOOT_SIGNS)
         return found
+
+    def _initcall(self, text: str) -> None:
+        name, returned = initcall(text) or ("", True)
+        self._calls.pop(name, None)
+        if not returned and len(self._calls) < CALLS:
+            self._calls[name] = None
 
     def _again(self, number: int, needle: bytes, text: str, time: float | None) -> Finding | None:
         lived = "init" in self._stages or "userspace" in self._stages

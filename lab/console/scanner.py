@@ -18,7 +18,6 @@ from lab.console.parse import Numbered
 from lab.console.progress import Progress
 from lab.console.rules import Rule
 from lab.console.search import Hit, Search, table
-from lab.console.stages import last_initcall
 from lab.console.types import LAST_LINES, Finding, Marker, Report
 
 BLOCK = 1 << 18
@@ -99,7 +98,6 @@ class Scanner:
             self._carry.clear()
         found = self._reports.close()
         tail = self._tail.splitlines()
-        calls = [lines.clean(raw).text for raw in tail] if b"calling  " in self._tail else []
         last = _last_lines(tail)
         dropped = self._reports.dropped
         notes = [f"{dropped} more findings were not kept"] if dropped else []
@@ -118,7 +116,7 @@ class Scanner:
             kernel_release=self._boot.release,
             banner=self._boot.banner,
             notes=tuple(notes),
-            last_initcall=last_initcall(calls),
+            last_initcall=self._boot.last_initcall,
             kernel_offset=self._boot.offset,
         )
 

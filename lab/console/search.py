@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from lab.console.rules import Rule, all_rules
-from lab.console.stages import BOOT_SIGNS, MARKER, OFFSET, STAGES
+from lab.console.stages import BOOT_SIGNS, INITCALLS, MARKER, OFFSET, STAGES
 
 HYPERSCAN_FROM = 192 << 10
 
@@ -50,8 +50,8 @@ def table() -> Table:
     for place, rule in enumerate(all_rules()):
         for needle in rule.needles:
             found.setdefault(needle.encode(), []).append((place, rule))
-    extra = frozenset((*STAGES, *BOOT_SIGNS, MARKER, OFFSET))
-    for one in (*STAGES, *BOOT_SIGNS, MARKER, OFFSET):
+    extra = frozenset((*STAGES, *BOOT_SIGNS, *INITCALLS, MARKER, OFFSET))
+    for one in (*STAGES, *BOOT_SIGNS, *INITCALLS, MARKER, OFFSET):
         found.setdefault(one, [])
     coarse = tuple(one for one in found if one in extra or not any(other != one and other in one for other in found))
     needles = [Needle(one, tuple(rules), one in extra) for one, rules in found.items()]

@@ -70,14 +70,13 @@ def release(text: str) -> str:
     return (text.partition("Linux version ")[2].split() or [""])[0][:100]
 
 
-def last_initcall(tail: list[str]) -> str:
-    """With ``initcall_debug``: the initcall that was called last and did not return, from the console's last lines."""
-    running: list[str] = []
-    for text in tail:
-        if text.startswith("calling  "):
-            running.append(text[9:].split("+")[0].split(" ")[0])
-        elif text.startswith("initcall ") and " returned " in text:
-            name = text[9:].split("+")[0].split(" ")[0]
-            if name in running:
-                running.remove(name)
-    return running[-1][:128] if running else ""
+INITCALLS = (b"calling  ", b"initcall ")
+"""What ``initcall_debug`` prints before each and after it (init/main.c, trace_initcall_start_cb())."""
+
+
+def initcall(text: str) -> tuple[str, bool] | None:
+    """The initcall that a line is about, and whether it has returned."""
+    returned = text.startswith("initcall ") and " returned " in text
+    if not returned and not text.startswith("calling  "):
+        return None
+    return text[9:].split("+", maxsplit=1)[0].split(" ", maxsplit=1)[0][:128], returned

@@ -115,3 +115,14 @@ def test_the_end_tells_stages_with_times_the_hanging_initcall_and_the_last_lines
         "            stuck: waiting for the device",
     ]
     assert report_json(report)["last_lines"][-1] == "stuck: waiting for the device"
+
+
+def test_the_hanging_initcall_is_told_whatever_was_printed_since() -> None:
+    stall = (
+        "[   30.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [swapper/0:1]\n" + "[   30.000000] x\n" * 3000
+    )
+    calls = (
+        "[    1.000000] calling  other+0x0/0x1 @ 1\n[    1.000000] initcall other+0x0/0x1 returned 0 after 1 usecs\n"
+    )
+    assert scan(f"{calls}[    1.100000] calling  stuck+0x0/0x20 [zoo] @ 77\n{stall}").last_initcall == "stuck"
+    assert scan(calls + stall).last_initcall == ""
