@@ -230,7 +230,7 @@ def scan_file(source: str | os.PathLike[str] | int) -> Report:
 def scan_parts(source: str | os.PathLike[str] | int) -> Iterator[tuple[str, Report]]:
     """The same for each part of each mail, with its name; one without a name where it is no mail."""
     from lab.console.mail import is_mail
-    from lab.console.sources import chunks, is_plain, undone
+    from lab.console.sources import chunks, is_plain
 
     descriptor = source if isinstance(source, int) else os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -242,16 +242,18 @@ def scan_parts(source: str | os.PathLike[str] | int) -> Iterator[tuple[str, Repo
             scanner.read(descriptor)
             yield "", scanner.close()
             return
-        yield from _scan_undone(undone(chain([first], stream)))
+        yield from scan_stream(chain([first], stream))
     finally:
         if not isinstance(source, int):
             os.close(descriptor)
 
 
-def _scan_undone(stream: Iterator[bytes]) -> Iterator[tuple[str, Report]]:
+def scan_stream(stream: Iterator[bytes]) -> Iterator[tuple[str, Report]]:
+    """The same of a file's bytes in pieces, the first of them large enough to tell what it is."""
     from lab.console.mail import by_part, is_mail
     from lab.console.sources import undone
 
+    stream = undone(stream)
     first = next(stream, b"")
     whole = chain([first], stream)
     named = by_part(whole) if is_mail(first) else iter([("", whole)])
