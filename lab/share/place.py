@@ -261,7 +261,22 @@ def ahead(file: Any, size: int) -> None:
     """Have an SFTP file ask for all of it at once, not for a piece after the other."""
     method: Callable[[int], None] | None = getattr(file, "prefetch", None)
     if method is not None and size:
+        asking = getattr(file, "_prefetch_thread", None)
+        if asking is not None:  # paramiko's own name for it
+            file._prefetch_thread = quietly(asking)
         method(size)
+
+
+def quietly(asking: Callable[..., None]) -> Callable[..., None]:
+    """``asking``, in which paramiko's thread asks for piece after piece, without the traceback that it ends with where
+    the line is cut meanwhile. Who reads the file is told of the cut by his own read."""
+    from paramiko import SSHException
+
+    def ask(*arguments: Any, **more: Any) -> None:
+        with contextlib.suppress(EOFError, OSError, SSHException):
+            asking(*arguments, **more)
+
+    return ask
 
 
 def piped(file: Any) -> None:

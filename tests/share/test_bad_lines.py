@@ -1,11 +1,14 @@
 """A share at the end of a bad line: slow, losing, cut in the middle of a kernel."""
 
 import os
+import threading
 import time
 
 import pytest
 
 from lab.kernel.types import Kernel
+from lab.share.place import Place, Unreachable
+from lab.share.where import parse
 
 from ..remote.line import line_to
 from .conftest import key_of, names, new_bucket, sftp_url
@@ -87,6 +90,25 @@ def test_a_line_that_is_cut_in_mid_kernel_is_told_and_left_alone(kind, through, 
     two.share.again = 0.0
     kernel = machine(spoilt).pull(key)
     assert isinstance(kernel, Kernel)
+
+
+def test_a_line_that_is_cut_in_mid_file_leaves_no_traceback(through, line_of, tmp_path, monkeypatch):
+    """paramiko asks for the pieces of a file in a thread of its own, which the cut ends too."""
+    _, spoilt, line = through("sftp", line_of())
+    with (tmp_path / "far" / "large").open("wb") as file:
+        file.truncate(1 << 30)
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    place = Place(parse(spoilt))
+    line.cut_after = line.passed + 50_000
+    with (tmp_path / "near").open("wb") as near, pytest.raises(Unreachable):
+        place.fetch("large", near, 2 << 30)
+    place.close()
+    assert line.cuts == 1, "it was never cut"
+    for thread in threading.enumerate():
+        if "_prefetch_thread" in thread.name or "(ask)" in thread.name:
+            thread.join(10)
+    assert raised == []
 
 
 @pytest.mark.faults
