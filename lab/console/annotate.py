@@ -4,6 +4,7 @@ that the console lost, names for bare addresses, and whether console and vmlinux
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,32 +12,41 @@ from pathlib import Path
 from lab.console.builds import other_build
 from lab.console.dwarf import Lines
 from lab.console.finding import in_tree
+from lab.console.kaslr import guess
 from lab.console.symbols import Symbols, load
 from lab.console.types import Finding, Frame, Report
+from lab.errors import UserError
 
 
 def annotate(report: Report, vmlinux: Path, modules: Mapping[str, Path] | None = None) -> Report:
     """``report`` with its findings' frames resolved. ``modules`` are ELF files by module name. Raises
     :class:`lab.errors.UserError` where a file can't be read."""
     images = {"": Image(vmlinux), **{name.replace("-", "_"): Image(path) for name, path in (modules or {}).items()}}
-    offset = report.kernel_offset if report.kernel_offset is not None else _offset(report, images[""].symbols)
-    named = [
+    offset, unknown = _offset(report, images[""].symbols)
+    told = [
         replace(one, frames=tuple(_named(frame, images[""].symbols, offset) for frame in one.frames))
         for one in report.findings
     ]
-    for one in named:
+    for one in told:
         for at, frame in enumerate(one.frames):
             if image := _image(images, frame):
                 image.want(frame, exact=at == 0)
-    findings = tuple(_annotated(one, images) for one in named)
+    findings = tuple(_annotated(one, images) for one in told)
     for image in images.values():
         image.lines.save()
     notes = [
         f"the console is of another build than {image.path.name}: {why}"
         for name, image in images.items()
-        if (why := other_build(report, named, image.symbols, name))
+        if (why := other_build(report, told, image.symbols, name))
     ]
-    return replace(report, findings=findings, notes=(*report.notes, *notes))
+    return replace(report, findings=findings, notes=(*report.notes, *unknown, *notes))
+
+
+def named(report: Report, vmlinux: Path) -> Report:
+    """``report`` with the names that its kernel's vmlinux tells, as it is where that can't be read."""
+    with contextlib.suppress(UserError):
+        return annotate(report, vmlinux)
+    return report
 
 
 class Image:
@@ -76,19 +86,30 @@ def _image(images: Mapping[str, Image], frame: Frame) -> Image | None:
     return images.get(frame.module.replace("-", "_"))
 
 
-def _offset(report: Report, symbols: Symbols) -> int:
-    """KASLR's offset from a frame that has both its name and its address."""
-    for frame in (frame for one in report.findings for frame in one.frames):
+def _offset(report: Report, symbols: Symbols) -> tuple[int | None, tuple[str, ...]]:
+    """KASLR's offset: as the console says, from a frame that has both its name and its address, or where the code says
+    that it must be; and, in words, that it is not known though it is needed."""
+    if report.kernel_offset is not None:
+        return report.kernel_offset, ()
+    frames = [frame for one in report.findings for frame in one.frames]
+    for frame in frames:
         if frame.address and frame.function and not frame.module:
             places = symbols.addresses(frame.function, frame.offset, frame.size)
             if len(places) == 1:
-                return frame.address - places[0]
-    return 0
+                return frame.address - places[0], ()
+    if not any(frame.bare for frame in frames):
+        return 0, ()
+    if report.findings[0].machine not in ("x86_64", ""):
+        return 0, ()
+    found = guess(report.findings, symbols)
+    if found is None:
+        return None, (f"no place fits at which {symbols.path.name} can have run: addresses have no names",)
+    return found, ()
 
 
-def _named(frame: Frame, symbols: Symbols, offset: int) -> Frame:
+def _named(frame: Frame, symbols: Symbols, offset: int | None) -> Frame:
     """A bare address with its function's name."""
-    if frame.function or not frame.address:
+    if offset is None or not frame.bare:
         return frame
     found = symbols.at(frame.address - offset)
     return replace(frame, function=found[0], offset=found[1], size=found[2]) if found else frame

@@ -174,7 +174,7 @@ class Scanner:
     def _nameless(self) -> bool:
         """Whether the fatal report is of a kernel without kallsyms."""
         found = self._reports.fatal
-        return found is not None and any(frame.address and not frame.function for frame in found.frames)
+        return found is not None and bool(found.frames) and all(frame.bare for frame in found.frames)
 
     def _sign(self, number: int, needle: bytes, text: str, time: float | None) -> None:
         """A line that tells how far the boot came."""

@@ -169,8 +169,16 @@ def _address_in(text: str) -> int:
     return int(found[1] or found[2], 16) if found else 0
 
 
+@cache
+def _bare_pointer() -> re.Pattern[str]:
+    """x86's instruction pointer in the kernel's half, without a name."""
+    return re.compile(r"\s*RIP: 0010:(?:\[<[0-9a-f]*>\]  \[<[0-9a-f]*>\] )?0x(?P<address>[89a-f][0-9a-f]{15})\s*$")
+
+
 def pointer(text: str) -> Frame | None:
     """The frame of a line that tells the instruction pointer (``RIP: 0010:func+0x1/0x2``), or nothing."""
+    if "RIP: 0010:" in text and (bare := _bare_pointer().match(text)):
+        return Frame("", address=int(bare["address"], 16))
     found = _pointer().match(text)
     if found is None or (found["offset"] is None and not found["file"] and not compiled_source(text)):
         return None

@@ -40,6 +40,11 @@ class Frame:
     address: int = 0
     inlined: bool = False
 
+    @property
+    def bare(self) -> bool:
+        """Whether it is an address without a name."""
+        return bool(self.address) and not self.function
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -122,6 +127,11 @@ class Report:
     def stage(self) -> str:
         """The last stage that was reached, or the empty string."""
         return self.stages[-1].name if self.stages else ""
+
+    @property
+    def nameless(self) -> bool:
+        """Whether a finding has addresses for names, so that only a vmlinux tells where it was."""
+        return any(frame.bare for one in self.findings if not one.function for frame in one.frames)
 
     @property
     def first(self) -> Finding | None:

@@ -226,6 +226,10 @@ def conclude(ask: Ask, seen: Seen, folder: Path) -> Boot:
     from lab.guest.types import Boot
 
     report = seen.scanner.close()
+    if report.nameless and ask.vmlinux:
+        from lab.console.annotate import named
+
+        report = named(report, ask.vmlinux)
     outcome = corrected(seen, ask.accel)
     notes = []
     if seen.console_bytes > LOG_BYTES:

@@ -28,6 +28,7 @@ EXPECTED = {
     "soft-lockup-twice-6.1": ("BUG: soft lockup in debug_vm_pgtable", 2),
     "soft-lockup-lagging-6.1": ("BUG: soft lockup in cpu_stopper_thread", 1),
     "two-stalls-3.7": ("INFO: rcu detected stall in corrupted", 2),
+    "kaslr-no-kallsyms-6.1": ("kernel BUG in corrupted", 2),
 }
 
 
