@@ -70,7 +70,8 @@ def _over(pattern: str) -> re.Pattern[str] | None:
 def occupied(frames: Sequence[Frame]) -> str:
     """For a stuck processor: the innermost function that somebody's business begins with, or empty: the system call,
     or what a dispatcher called."""
-    sure = [frame.function for frame in frames if frame.sure and not frame.inlined]
+    known = [frame for frame in frames if frame.sure] or frames  # of a task that runs no frame is sure
+    sure = [frame.function for frame in known if not frame.inlined]
     for name, caller in zip(sure, [*sure[1:], ""], strict=False):
         if found := _names("syscall").match(name):
             return found["body"] or "sys_" + (found["outer"] or found["plain"])

@@ -54,13 +54,15 @@ def main_trace(rule: Rule, traces: Sequence[Trace]) -> Trace | None:
     )
 
 
-def chain_of(rule: Rule, groups: dict[str, str], parsed: Parsed, *, inline: bool = False) -> list[Frame]:
-    """The frames that may be to blame, in the order they are asked."""
+def chain_of(
+    rule: Rule, groups: dict[str, str], parsed: Parsed, *, inline: bool = False, astray: bool = False
+) -> list[Frame]:
+    """The frames that may be to blame, in the order they are asked; ``astray``: without the instruction pointer's."""
     chain: list[Frame] = []
     if rule.blame == "header" and groups.get("func"):
         chain.append(Frame(plain(groups["func"]), inlined=inline))
     main = main_trace(rule, parsed.traces)
-    if rule.blame in ("trace", "header", "stall") and (pointer := parsed.pointer):
+    if rule.blame in ("trace", "header", "stall") and not astray and (pointer := parsed.pointer):
         if not chain or chain[-1].function != pointer.function:
             chain.append(pointer)
         else:
@@ -73,6 +75,10 @@ def chain_of(rule: Rule, groups: dict[str, str], parsed: Parsed, *, inline: bool
         chain.extend(rest)
     return chain
 
+
+_FETCH = r"^#PF: \w+ instruction fetch|^(?:Oops: )?0*1[0-7] \[#\d+\]"
+"""A page fault of the instruction pointer itself (X86_PF_INSTR in arch/x86/include/asm/trap_pf.h), so it is in no code:
+who jumped there is to blame."""
 
 _WAITING = r"rcu_gp_kthread|rcu_gp_fqs_loop"
 
@@ -175,7 +181,8 @@ def build(report: Open, time: float | None = None) -> Finding:
     rule = report.rule
     header, known = _header_of(report, lines)
     parsed = parse(lines)
-    chain = chain_of(rule, known, parsed, inline="[inline]" in header)
+    astray = main_trace(rule, parsed.traces) is not None and any(compiled(_FETCH).search(line.text) for line in lines)
+    chain = chain_of(rule, known, parsed, inline="[inline]" in header, astray=astray)
     title, word, kind, groups, over = _refined(rule, known, lines)
     function = function_of(rule, parsed, lines, chain, over)
     if rule.role == "after":

@@ -5,6 +5,7 @@ judgement.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
@@ -67,6 +68,8 @@ _USER = r"\bR?IP: 00(?:33|23):|\bEIP: 0073:"
 """Registers of user space, which stand at the end of a trace, are not the report's."""
 _RULER = r"^={40,}$"
 _CODE = r"(?:^|\s)(?:Code|Instruction dump): ?(?P<code>.*)"
+_TOP = r"^\s*Stack:(?:\s+(?P<word>[0-9a-f]{8,16})\b)?"
+_WORD = r"^\s*(?P<word>[0-9a-f]{8,16})\b"
 _HEX = r"^[\s<(]*[0-9a-fX]{2,8}[>)]?(?:\s+[<(]?[0-9a-fX]{2,8}[>)]?)+\s*$"
 MACHINES = (
     ("x86_64", r"\bRIP[: ]|\bRSP: [0-9a-f]{4}:"),
@@ -100,6 +103,8 @@ class _Parser:
         self.running = False
         self.framed = False
         self.in_code = False
+        self.in_stack = False
+        self.top = 0  # the word that the stack pointer points to
         self.user = False
         self.lost = False  # at an address with no name: who jumped there is in the link register
 
@@ -107,11 +112,9 @@ class _Parser:
         """Take a line; true where it is of a report's kind."""
         in_code, self.in_code = self.in_code, False
         if found := trace.frame(text):
-            self.framed = True
-            if not self.running:
-                self._begin("", number)
-            self.traces[-1].frames.append(found)
-            return True
+            return self._frame(found, number)
+        if self.in_stack or (not self.framed and "Stack:" in text):
+            self._stack(text)
         if found := trace.pointer(text):
             if trace.is_outside(found):
                 self.lost = self.pointer is None
@@ -143,6 +146,23 @@ class _Parser:
             self.running = False
             return False
         return self._note(text)
+
+    def _frame(self, found: Frame, number: int) -> bool:
+        """A frame. The first one's function is sure where the stack pointer points to its address: there a function
+        returns to that has not made its own frame yet."""
+        if not self.framed and found.address and found.address == self.top:
+            found = replace(found, sure=True)
+        self.framed = True
+        if not self.running:
+            self._begin("", number)
+        self.traces[-1].frames.append(found)
+        return True
+
+    def _stack(self, text: str) -> None:
+        """The words of the stack, of which the first is kept; they stand in the heading's line or in the next."""
+        found = compiled(_WORD if self.in_stack else _TOP).match(text)
+        self.in_stack = found is not None and not found["word"]
+        self.top = int(found["word"], 16) if found and found["word"] and not self.top else self.top
 
     def _point(self, found: Frame, text: str) -> None:
         """A line that tells where the processor was: the report's own, where no frame came before it."""

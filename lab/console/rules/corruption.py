@@ -100,7 +100,14 @@ RULES: tuple[Rule, ...] = (
         title="SLUB: {what} in {func}",
         example="BUG kmalloc-64 (Not tainted): Poison overwritten",
         find=(r"^INFO: (?:Allocated|Freed) in (?!.)(?P<func>\w+)",),
-        refine=(Refine(_OVERWRITTEN, "SLUB: {what} in {func}"),),
+        refine=(
+            Refine(_OVERWRITTEN, "SLUB: {what} in {func}"),
+            Refine(
+                r"\): Objects remaining ",
+                "SLUB: Objects remaining in {func}",
+                over=r"_*kmem_cache_(?:destroy|shutdown|close|release)\w*",
+            ),
+        ),
         blame="frames",
     ),
     Rule(  # what is overwritten stands before the report whose header only says "Object corrupt" (from 6.15)

@@ -18,6 +18,7 @@ RULES: tuple[Rule, ...] = (
         title="PANIC: early exception in {func}",
         example="PANIC: early exception 0x0e IP 10:ffffffff81a3d2f1 error 0 cr2 0xffffffffff600000",
         fatal=True,
+        role="part",
     ),
     Rule(
         word="panic",
