@@ -10,13 +10,16 @@
 #include <linux/gfp.h>
 #include <linux/init.h>
 #include <linux/interrupt.h>
+#include <linux/irq.h>
 #include <linux/kernel.h>
 #include <linux/kobject.h>
+#include <linux/kref.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/namei.h>
 #include <linux/proc_fs.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -32,7 +35,9 @@
 #define MODERN (LINUX_VERSION_CODE >= KERNEL_VERSION(5, 0, 0))
 
 #if MODERN
+#include <linux/kcsan-checks.h>
 #include <linux/kfence.h>
+#include <linux/sched/task_stack.h>
 #include <kunit/test.h>
 #else
 #define WRITE_ONCE(where, value) (*(volatile typeof(where) *)&(where) = (value))
@@ -44,6 +49,7 @@
 #define MAX_ORDER (MAX_PAGE_ORDER + 1)
 #endif
 #ifdef CONFIG_X86
+#include <asm/apic.h>
 #include <asm/desc.h>
 #include <asm/msr.h>
 #endif
@@ -228,6 +234,21 @@ static noinline void zoo_unkeyed(void)
 	ZOO_STAY();
 }
 
+/* a is to be taken under b only, which is not held. */
+static noinline void zoo_nest_lock(void)
+{
+	mutex_lock_nest_lock(&zoo_mutex_a, &zoo_mutex_b);
+	mutex_unlock(&zoo_mutex_a);
+	ZOO_STAY();
+}
+
+static noinline void zoo_subclass(void)
+{
+	mutex_lock_nested(&zoo_mutex_a, 9);
+	mutex_unlock(&zoo_mutex_a);
+	ZOO_STAY();
+}
+
 /* atomic context */
 
 static noinline void zoo_sleep_locked(void)
@@ -243,6 +264,29 @@ static noinline void zoo_might_sleep(void)
 	spin_lock(&zoo_spin_b);
 	might_sleep();
 	spin_unlock(&zoo_spin_b);
+	ZOO_STAY();
+}
+
+#if MODERN
+static noinline void zoo_cant_sleep(void)
+{
+	cant_sleep();
+	ZOO_STAY();
+}
+#endif
+
+static void zoo_leaky_tasklet_fn(unsigned long unused)
+{
+	preempt_disable();
+	ZOO_STAY();
+}
+
+static struct tasklet_struct zoo_leaky_tasklet = { .func = zoo_leaky_tasklet_fn };
+
+static noinline void zoo_softirq(void)
+{
+	tasklet_schedule(&zoo_leaky_tasklet);
+	msleep(100);
 	ZOO_STAY();
 }
 
@@ -404,6 +448,45 @@ static noinline void zoo_page_twice(void)
 	ZOO_STAY();
 }
 
+static noinline void zoo_cache_objects(void)
+{
+	struct kmem_cache *cache = kmem_cache_create("lab-zoo", 120, 0, 0, NULL);
+
+	zoo_pointer = kmem_cache_alloc(cache, GFP_KERNEL);
+	kmem_cache_destroy(cache);
+	ZOO_STAY();
+}
+
+/* Shows when the task that wrote exits. */
+static noinline void zoo_rss(void)
+{
+	add_mm_counter(current->mm, MM_ANONPAGES, 3);
+	ZOO_STAY();
+}
+
+/* Show when the file system at /mnt is unmounted. */
+static noinline void zoo_hold_dentry(void)
+{
+	struct path path;
+
+	if (kern_path("/mnt/held", 0, &path))
+		return;
+	dget(path.dentry);
+	path_put(&path);
+	ZOO_STAY();
+}
+
+static noinline void zoo_hold_inode(void)
+{
+	struct path path;
+
+	if (kern_path("/mnt/held", 0, &path))
+		return;
+	ihold(path.dentry->d_inode);
+	path_put(&path);
+	ZOO_STAY();
+}
+
 #ifdef CONFIG_KFENCE
 static noinline char *zoo_kfence_object(void)
 {
@@ -432,8 +515,8 @@ static noinline void zoo_kfence_corrupt(void)
 {
 	char *volatile p = zoo_kfence_object();
 
-	p[-1 + zoo_zero] = 1;
-	p[33 + zoo_zero] = 1;
+	/* it stands at the start or at the end of its page, and the next one is watched all the time */
+	p[offset_in_page(p) ? -1 : 33] = 1;
 	kfree(p);
 	ZOO_STAY();
 }
@@ -459,6 +542,28 @@ static noinline void zoo_uninit(void)
 	ZOO_STAY();
 }
 
+/* As above, of what was freed. */
+static noinline void zoo_stale(void)
+{
+	int *volatile p = kmalloc(64, GFP_KERNEL);
+
+	kfree(p);
+	if (p[3] == 7)
+		pr_info("lab-zoo: seven\n");
+	ZOO_STAY();
+}
+
+static char __user *zoo_user; /* what the name was written from */
+
+static noinline void zoo_infoleak(void)
+{
+	char *volatile p = kmalloc(64, GFP_KERNEL);
+
+	zoo_sink = copy_to_user(zoo_user, p, 8);
+	kfree(p);
+	ZOO_STAY();
+}
+
 static int zoo_raced;
 
 static noinline void zoo_race_write(void)
@@ -474,25 +579,56 @@ static noinline void zoo_race_read(void)
 	ZOO_STAY();
 }
 
-static int zoo_race_fn(void *unused)
+static noinline void zoo_race_alone(void)
+{
+	ASSERT_EXCLUSIVE_WRITER(zoo_raced);
+	ZOO_STAY();
+}
+
+/* As a device would, unseen. */
+static noinline __no_kcsan void zoo_race_hidden(void)
+{
+	WRITE_ONCE(zoo_raced, zoo_raced + 1);
+	ZOO_STAY();
+}
+
+static int zoo_race_fn(void *write)
 {
 	while (!kthread_should_stop()) {
-		zoo_race_write();
+		((void (*)(void))write)();
 		cond_resched();
 	}
 	return 0;
 }
 
-static noinline void zoo_race(void)
+static void zoo_race_with(void (*write)(void), void (*mine)(void))
 {
-	struct task_struct *other = kthread_run(zoo_race_fn, NULL, "zoo-race");
+	struct task_struct *other = kthread_run(zoo_race_fn, write, "zoo-race");
 	unsigned long until = jiffies + 5 * HZ;
 
 	while (time_before(jiffies, until)) {
-		zoo_race_read();
+		mine();
 		cond_resched();
 	}
 	kthread_stop(other);
+}
+
+static void zoo_race(void)
+{
+	zoo_race_with(zoo_race_write, zoo_race_read);
+	ZOO_STAY();
+}
+
+static void zoo_race_assert(void)
+{
+	zoo_race_with(zoo_race_write, zoo_race_alone);
+	ZOO_STAY();
+}
+
+static void zoo_race_unknown(void)
+{
+	zoo_race_with(zoo_race_hidden, zoo_race_read);
+	ZOO_STAY();
 }
 #endif
 
@@ -548,7 +684,29 @@ static noinline void zoo_stack_overflow(void)
 	zoo_zero = zoo_deep(1 << 20) & 0;
 }
 
+/* Not a push: only the word at the stack's end is written over. */
+static noinline void zoo_stack_end(void)
+{
+	*end_of_stack(current) = 0;
+	schedule();
+	ZOO_STAY();
+}
+
 /* objects */
+
+static void zoo_release(struct kref *unused)
+{
+}
+
+static noinline void zoo_kref(void)
+{
+	static struct kref kref;
+
+	kref_init(&kref);
+	kref_put(&kref, zoo_release);
+	kref_get(&kref);
+	ZOO_STAY();
+}
 
 static void zoo_timer_fn(
 #if MODERN
@@ -669,10 +827,19 @@ static noinline void zoo_jump_nowhere(void)
 }
 
 #ifdef CONFIG_X86
-/* MSR_IA32_PKRS: of the few that QEMU's emulation answers with a fault. */
+/* MSR_VM_HSAVE_PA takes an address of a page: of the few that QEMU's emulation answers with a fault. */
 static noinline void zoo_msr(void)
 {
-	wrmsr(0x6e1, 1, 0);
+	wrmsr(0xc0010117, 1, 0);
+	ZOO_STAY();
+}
+
+static noinline void zoo_nmi(void)
+{
+	preempt_disable();
+	apic->send_IPI_mask(cpumask_of(smp_processor_id()), NMI_VECTOR);
+	udelay(100);
+	preempt_enable();
 	ZOO_STAY();
 }
 
@@ -685,10 +852,13 @@ static noinline void zoo_double_fault(void)
 /* A stack segment that is not present. */
 static noinline void zoo_stack_segment(void)
 {
+	struct desc_struct *gdt;
+
+	preempt_disable();
 #if MODERN
-	struct desc_struct *gdt = get_current_gdt_rw();
+	gdt = get_current_gdt_rw();
 #else
-	struct desc_struct *gdt = get_cpu_gdt_table(smp_processor_id());
+	gdt = get_cpu_gdt_table(smp_processor_id());
 #endif
 	*(u64 *)&gdt[GDT_ENTRY_TLS_MIN] = 0x00cf13000000ffffULL;
 	asm volatile("mov %0, %%ss" : : "r"(GDT_ENTRY_TLS_MIN * 8) : "memory");
@@ -721,6 +891,33 @@ static noinline void zoo_irq_bug(void)
 	ZOO_STAY();
 }
 
+static irqreturn_t zoo_not_mine(int irq, void *unused)
+{
+	return IRQ_NONE;
+}
+
+/* As a device would that raises an interrupt which no driver knows: of a hundred thousand nearly all must be cared for. */
+static void zoo_raise_fn(void *irq)
+{
+	int i;
+
+	for (i = 0; i < 100000; i++)
+		generic_handle_irq(*(int *)irq);
+	ZOO_STAY();
+}
+
+static noinline void zoo_nobody_cared(void)
+{
+	int irq;
+
+	for (irq = 5; irq < 12; irq++)
+		if (!request_irq(irq, zoo_not_mine, 0, "lab-zoo", zoo_not_mine))
+			break;
+	smp_call_function(zoo_raise_fn, &irq, 1); /* in an interrupt of the other CPU */
+	free_irq(irq, zoo_not_mine);
+	ZOO_STAY();
+}
+
 /* stuck */
 
 static noinline void zoo_spin_forever(void)
@@ -741,6 +938,34 @@ static void zoo_rcu_stall(void)
 {
 	rcu_read_lock();
 	zoo_spin_forever();
+	ZOO_STAY();
+}
+
+static int zoo_irqs_off_fn(void *unused)
+{
+	unsigned long until = jiffies + 10 * HZ;
+
+	local_irq_disable();
+	while (time_before(jiffies, until))
+		cpu_relax();
+	local_irq_enable();
+	return 0;
+}
+
+static void zoo_nothing_fn(void *unused)
+{
+}
+
+/* The other CPU does not answer. */
+static noinline void zoo_csd(void)
+{
+	struct task_struct *deaf = kthread_create(zoo_irqs_off_fn, NULL, "zoo-deaf");
+
+	set_cpus_allowed_ptr(current, cpumask_of(0));
+	kthread_bind(deaf, 1);
+	wake_up_process(deaf);
+	msleep(100);
+	smp_call_function_single(1, zoo_nothing_fn, NULL, 1);
 	ZOO_STAY();
 }
 
@@ -800,12 +1025,27 @@ static noinline __maybe_unused void zoo_early_bug(void)
 }
 
 #ifndef MODULE
+static bool zoo_leaks_at_init __initdata;
+
+static int __init zoo_leaky_initcall(void)
+{
+	if (zoo_leaks_at_init)
+		preempt_disable();
+	return 0;
+}
+late_initcall(zoo_leaky_initcall);
+
 static int __init zoo_early(char *name)
 {
+	zoo_leaks_at_init = !strcmp(name, "initcall");
 	if (!strcmp(name, "null"))
 		zoo_early_null();
 	if (!strcmp(name, "bug"))
 		zoo_early_bug();
+#ifdef CONFIG_X86
+	if (!strcmp(name, "triple"))
+		zoo_triple_fault();
+#endif
 	if (!strcmp(name, "panic"))
 		panic("zoo: early");
 	return 0;
@@ -846,10 +1086,18 @@ static const struct zoo_trigger {
 	{ "free-locked", zoo_free_locked, "WARNING: held lock freed in zoo_free_locked" },
 	{ "rcu-usage", zoo_rcu_unlocked, "WARNING: suspicious RCU usage in zoo_rcu_unlocked" },
 	{ "unkeyed", zoo_unkeyed, "INFO: trying to register non-static key in zoo_unkeyed" },
+	{ "nest-lock", zoo_nest_lock, "WARNING: nested lock was not taken in zoo_nest_lock" },
+	{ "subclass", zoo_subclass, "BUG: looking up invalid subclass in zoo_subclass" },
 	{ "atomic-schedule", zoo_sleep_locked, "BUG: scheduling while atomic in zoo_sleep_locked",
 	  "BUG: scheduling while atomic in zoo_sleep_locked" },
 	{ "atomic-sleep", zoo_might_sleep, "BUG: sleeping function called from invalid context in zoo_might_sleep",
 	  "BUG: sleeping function called from invalid context in zoo_might_sleep" },
+#if MODERN
+	{ "cant-sleep", zoo_cant_sleep, "BUG: assuming atomic context in zoo_cant_sleep",
+	  "BUG: assuming atomic context in zoo_cant_sleep" },
+#endif
+	{ "softirq", zoo_softirq, "softirq TASKLET with unbalanced preempt count",
+	  "softirq TASKLET with unbalanced preempt count" },
 	{ "preemptible", zoo_preemptible, "BUG: using smp_processor_id() in preemptible code in zoo_preemptible",
 	  "BUG: using smp_processor_id() in preemptible code in zoo_preemptible" },
 	{ "bad-magic", zoo_bad_magic, "BUG: spinlock bad magic in zoo_bad_magic" },
@@ -867,6 +1115,14 @@ static const struct zoo_trigger {
 	  "pagealloc: memory corruption in zoo_page_poison" },
 	{ "page-twice", zoo_page_twice, "kernel BUG in zoo_page_twice",
 	  "kernel BUG in zoo_page_twice" },
+	{ "cache-objects", zoo_cache_objects, "SLUB: Objects remaining in zoo_cache_objects",
+	  "SLUB: Objects remaining in zoo_cache_objects" },
+	{ "rss", zoo_rss, "BUG: Bad rss-counter state",
+	  "BUG: Bad rss-counter state" },
+	{ "dentry", zoo_hold_dentry, "BUG: Dentry still in use",
+	  "BUG: Dentry still in use" },
+	{ "inode", zoo_hold_inode, "VFS: Busy inodes after unmount (use-after-free)",
+	  "VFS: Busy inodes after unmount (use-after-free)" },
 #ifdef CONFIG_KFENCE
 	{ "kfence-uaf", zoo_kfence_uaf, NULL,
 	  "KFENCE: use-after-free in zoo_kfence_uaf" },
@@ -877,7 +1133,11 @@ static const struct zoo_trigger {
 #endif
 #if MODERN
 	{ "uninit", zoo_uninit },
+	{ "stale", zoo_stale },
+	{ "infoleak", zoo_infoleak },
 	{ "race", zoo_race },
+	{ "race-assert", zoo_race_assert },
+	{ "race-unknown", zoo_race_unknown },
 #endif
 	{ "oom", zoo_oom, NULL,
 	  "out of memory" },
@@ -887,6 +1147,8 @@ static const struct zoo_trigger {
 	  "BUG: corrupted list in zoo_list_del" },
 	{ "stack", zoo_stack, NULL,
 	  "kernel panic: stack is corrupted in zoo_stack" },
+	{ "stack-end", zoo_stack_end, "kernel panic: corrupted stack end in zoo_stack_end",
+	  "kernel panic: corrupted stack end in zoo_stack_end" },
 	{ "stack-overflow", zoo_stack_overflow, "BUG: stack guard page was hit in zoo_deep",
 	  "BUG: stack guard page was hit in zoo_deep" },
 	{ "bug", zoo_bug, "kernel BUG in zoo_bug",
@@ -900,6 +1162,8 @@ static const struct zoo_trigger {
 #ifdef CONFIG_X86
 	{ "msr", zoo_msr, "unchecked MSR access error in zoo_msr",
 	  "unchecked MSR access error in zoo_msr" },
+	{ "nmi", zoo_nmi, "unknown NMI",
+	  "unknown NMI" },
 	{ "double-fault", zoo_double_fault, "PANIC: double fault in zoo_double_fault",
 	  "PANIC: double fault in zoo_double_fault" },
 	{ "stack-segment", zoo_stack_segment, "stack segment fault in zoo_stack_segment",
@@ -915,6 +1179,8 @@ static const struct zoo_trigger {
 	{ "kmalloc", zoo_impossible_kmalloc, "WARNING in zoo_impossible_kmalloc",
 	  "WARNING in zoo_impossible_kmalloc" },
 	{ "leak", zoo_leak, "memory leak in zoo_leak" },
+	{ "kref", zoo_kref, "WARNING: refcount bug in zoo_kref",
+	  "WARNING: refcount bug in zoo_kref" },
 	{ "odebug", zoo_free_active_timer, "WARNING: ODEBUG bug in zoo_free_active_timer" },
 	{ "proc-twice", zoo_proc_twice, "WARNING: proc registration bug in zoo_proc_twice",
 	  "WARNING: proc registration bug in zoo_proc_twice" },
@@ -935,6 +1201,10 @@ static const struct zoo_trigger {
 	  "kernel panic: zoo: number NUM at ADDR" },
 	{ "irq-bug", zoo_irq_bug, "kernel BUG in zoo_irq_bug_fn",
 	  "kernel BUG in zoo_irq_bug_fn" },
+	{ "nobody-cared", zoo_nobody_cared, "irq NUM: nobody cared",
+	  "irq NUM: nobody cared" },
+	{ "csd", zoo_csd, NULL,
+	  "INFO: non-responsive CSD lock in zoo_irqs_off_fn" },
 	{ "soft-lockup", zoo_soft_lockup, "BUG: soft lockup in proc_reg_write",
 	  "BUG: soft lockup in proc_reg_write" },
 	{ "rcu-stall", zoo_rcu_stall, "INFO: rcu detected stall in proc_reg_write",
@@ -960,6 +1230,9 @@ static ssize_t zoo_write(struct file *file, const char __user *from, size_t size
 		if (strcmp(zoo_triggers[i].name, name))
 			continue;
 		pr_info("lab-zoo: %s\n", name);
+#if MODERN
+		zoo_user = (char __user *)from;
+#endif
 		zoo_triggers[i].run();
 		return size;
 	}
