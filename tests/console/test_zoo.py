@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,13 @@ def test_a_trigger_without_a_title_for_a_kernel_is_not_asked_there() -> None:
     assert "uninit" not in TITLES[False, "plain"]
     assert "kfence-uaf" in TITLES[False, "plain"]
     assert "kfence-uaf" not in TITLES[True, "plain"]
+
+
+def test_the_triggers_that_the_docs_name_are_there() -> None:
+    section = (
+        (ROOT / "docs" / "console.md").read_text().partition("## Which trigger shows what")[2].partition("\n## ")[0]
+    )
+    rows = [row.split("|")[2] for row in section.splitlines() if row.startswith("| ") and row.count("|") == 3]
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert len(named) > 80
+    assert named <= {name for titles in TITLES.values() for name in titles}
