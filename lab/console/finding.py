@@ -213,7 +213,7 @@ def build(report: Open, time: float | None = None) -> Finding:
         fatal=rule.fatal,
         functions=tuple(dict.fromkeys(("" if one.sure else "? ") + one.function for one in chain if one.function)),
         frames=tuple(chain),
-        alternatives=_alternatives(rule, values, made),
+        alternatives=_alternatives(rule, values, made, title if astray else "", parsed.pointer),
         registers=parsed.registers,
         code=parsed.code,
         file=in_tree(file) if number.isdigit() else "",
@@ -328,9 +328,14 @@ def _signature(word: str, functions: Sequence[str], shown: str) -> str:
     return f"{word}:{shown}" if shown else word
 
 
-def _alternatives(rule: Rule, values: dict[str, str], title: str) -> tuple[str, ...]:
+def _alternatives(
+    rule: Rule, values: dict[str, str], title: str, landed: str, pointer: Frame | None
+) -> tuple[str, ...]:
+    """Other titles, one with where it ``landed`` that was led astray among them."""
     told = (one for one in rule.alternatives if values["place"] or "{place}" not in one)
-    made = (" ".join(one.format_map(values).split()) for one in told)
+    made = [" ".join(one.format_map(values).split()) for one in told]
+    if landed and pointer:
+        made.append(" ".join(landed.format_map({**values, "func": pointer.function}).split()))
     return tuple(dict.fromkeys(one for one in made if one != title))
 
 
