@@ -351,10 +351,11 @@ static noinline void zoo_copy_oob(void)
 static noinline void zoo_stack_oob(void)
 {
 	volatile char here[8];
+	volatile char *volatile p = here; /* so that UBSAN does not see how long it is */
 	volatile int at = 12;
 
 	here[0] = 0;
-	zoo_zero = here[at + zoo_zero] & 0;
+	zoo_zero = p[at + zoo_zero] & 0;
 }
 
 static char zoo_global[10];
