@@ -43,6 +43,7 @@ CARRIERS = (
     r"_*str(?:n?cpy|n?cmp|n?len|n?cat|n?case(?:cmp)?|r?chr|chrnul|lcpy|lcat|s?cpy|scpy|n?str|sep|p?brk|c?spn|dup|ndup|replace|im|nchr|npbrk|cspn|spn)(?:_\w+)?|sized_strscpy\w*",
     r"vs?n?printf|v?s[cn]*printf|kv?asprintf\w*|format_decode|number|pointer|string(?:_nocheck)?|symbol_string|seq_printf|bstr_printf|vbin_printf",
     r"_*(?:arch_|raw_|inline_)?copy_(?:from|to|in|mc)_(?:user|kernel|inatomic|nofault)(?!_?(?:bvec|pages))\w*(?<!iter)|copy_(?:from|to)_sockptr\w*|copy_user_\w+|_*copy_user\w*|_*get_user\w*|_*put_user\w*|_*clear_user|rep_(?:movs|stos)\w*",
+    r"_*(?:const_)?[un]delay|__delay|delay_(?:loop|tsc|halt\w*|mwaitx)",
     r"csum_partial\w*|check_heap_object|_*check_object_size|__check_heap_object|check_copy_size|check_stack_object|copy_page|clear_page(?:_\w+)?|_*(?:test|set|clear|change)_(?:and_(?:set|clear|change)_)?bit\w*",
     r"find_(?:next|first|last)_\w*bit\w*|_*bitmap_(?:zero|fill|set|clear|copy|and|or|xor|andnot|weight|empty|full|equal|subset|intersects|parse\w*|print\w*|alloc\w*|zalloc\w*|free|find_\w+|shift\w*|pos\w*|ord\w*|release\w*|allocate\w*)(?:_area)?\w*|native_(?:read|write)_\w+|_*(?:raw_)?(?:read|write)(?:b|w|l|q)|(?:logic_|_)?(?:in|out)s?[bwl]|io(?:read|write)(?:8|16|32|64)(?:be)?(?:_rep)?|_*fentry__|ftrace_(?:call|caller|regs_call\w*|stub)|mcount\w*",
     r"__x86_indirect_thunk_\w+|__x86_return_thunk|__sys(?:call)?_ret\w*|arch_local_\w+|trace_hardirqs_\w+|_*lock_acquire_wrapper",

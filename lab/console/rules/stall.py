@@ -149,7 +149,7 @@ RULES: tuple[Rule, ...] = (
         pattern=r"csd: Detected non-responsive CSD lock",
         title="INFO: non-responsive CSD lock in {func}",
         example="smp: csd: Detected non-responsive CSD lock (#1) on CPU#1, waiting 5000000042 ns for CPU#00 flush_tlb_func+0x0/0x1f0",
-        blame="frames",
+        blame="trace",
     ),
     Rule(
         word="netdevice",
