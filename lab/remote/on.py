@@ -176,7 +176,7 @@ def here(result: Result, consoles: dict[str, Any], question: Question, host: Hos
 
 
 def ours(result: Result, question: Question, host: Host) -> Result:
-    """``result`` with each point as it is known here."""
+    """``result`` with each point as it is known here, and said of each that it was tried there."""
 
     def point(named: Named) -> Named:
         if not 0 <= named.index < len(question.points):
@@ -187,7 +187,7 @@ def ours(result: Result, question: Question, host: Host) -> Result:
     return replace(
         result,
         question=asked_for,
-        rows=tuple(replace(row, point=point(row.point)) for row in result.rows),
+        rows=tuple(replace(row, point=point(row.point), where=row.where or (host.name,)) for row in result.rows),
         candidates=tuple(replace(one, point=point(one.point)) for one in result.candidates),
         others=tuple(ours(other, question, host) for other in result.others),
     )

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 from lab.bisect.result import Candidate, Result
-from lab.report.bisect_words import again, answer, check_words, crash_lines, facts, how_sure, repeat_crash
+from lab.report.bisect_words import again, answer, check_words, crash_lines, facts, how_sure, probed_by, repeat_crash
 from lab.report.plain import harmless
 
 CRASH_LINES = 40
@@ -34,6 +34,9 @@ def mail(result: Result) -> str:
         lines += ["", *[f"  {harmless(line)}" for line in crash_lines(crash.text, CRASH_LINES)]]
     lines += ["", "What it was seen with:", ""]
     lines += [f"  {name + ':':<9}{flat(value)}" for name, value in facts(result)]
+    for name, points in probed_by(result):
+        lines += textwrap.wrap(f"{'by:':<9}{flat(name)}, points {points}", WIDTH, initial_indent="  ",
+                               subsequent_indent=" " * 11)  # fmt: skip
     if result.proof:
         lines += ["", "What this rests on:", ""]
         for check in result.proof:

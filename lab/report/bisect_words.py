@@ -65,6 +65,15 @@ def facts(result: Result) -> list[tuple[str, str]]:
     return [(name, value) for name, value in [*rows, ("note", note or "")] if value]
 
 
+def probed_by(result: Result) -> list[tuple[str, str]]:
+    """Each host or worker that tried points, with their numbers; none where that was this machine alone."""
+    found: dict[str, list[str]] = {}
+    for row in result.rows:
+        for name in row.where:
+            found.setdefault(name, []).append(str(row.point.index))
+    return [(name, ", ".join(points)) for name, points in found.items()]
+
+
 def crash_lines(text: Sequence[str], limit: int) -> list[str]:
     """The crash's first lines of the console."""
     lines = [line.expandtabs() for line in text[:limit]]

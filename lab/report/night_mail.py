@@ -9,12 +9,12 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from lab.report.excerpt import excerpt, telling
-from lab.report.html.book import tally
+from lab.report.html.book import places, tally, where
 from lab.report.html.words import KNOWN, ODD, headline, in_groups
 from lab.report.plain import harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lab.history.records import Change, Night
 
@@ -65,15 +65,20 @@ def night_mail(night: Night, console: Callable[[str], bytes | None], *, to: str 
     if night.run.state != "done":
         why = "time ran out" if night.run.state == "deadline" else "the night did not come to its end"
         lines += filled(f"Not all were: {why}.")
+    if who := places(night.results):
+        some = ", ".join(f"{one.name or night.run.host or 'the host of the run'} {one.cells}" for one in who[:CELLS])
+        more = f", and {len(who) - CELLS} more" if len(who) > CELLS else ""
+        lines += filled(f"Booted by {len(who)} worker{'s' if len(who) > 1 else ''}, with so many cells: {some}{more}.")
     if night.before:
         before = datetime.fromtimestamp(night.before.started, UTC)
         lines += filled(f"What follows is what is different from the night of {before:%d %B %Y, %H:%M} UTC.")
+    by = {result.cell.key: where(result) for result in night.results}
     quoted = 0
     for heading, changes in in_groups(night.changes):
         lines += ["", f"{heading.title} ({len(changes)})", "-" * (len(heading.title) + len(str(len(changes))) + 3)]
         entries = together(changes)
         for same in entries[: SHOWN[heading.kind]]:
-            lines += ["", *entry(same)]
+            lines += ["", *entry(same, by)]
             if heading.kind == "new" and quoted < CRASHES and (crash := crash_of(night, same, console)):
                 lines += ["", *crash]
                 quoted += 1
@@ -95,11 +100,14 @@ def together(changes: Sequence[Change]) -> list[list[Change]]:
     return list(groups.values())
 
 
-def entry(changes: Sequence[Change]) -> list[str]:
-    """A change: its cell, what is different, and the bisect that it started; those of one bug together."""
+def entry(changes: Sequence[Change], by: Mapping[str, str]) -> list[str]:
+    """A change: its cell, which workers booted it (``by`` its key), what is different, and the bisect that it started;
+    those of one bug together."""
     lines = []
     for change in changes[:CELLS]:
-        lines += filled(f"{flat(change.cell.key)}{' (required)' if change.cell.required else ''}", "  ", "* ")
+        key = change.cell.key
+        who = f", booted by {by[key]}" if by.get(key) else ""
+        lines += filled(f"{flat(key)}{' (required)' if change.cell.required else ''}{who}", "  ", "* ")
     if len(changes) > CELLS:
         lines.append(f"* and {len(changes) - CELLS} more cells with the same bug")
     lines += filled(changes[0].sentence, "  ")

@@ -72,6 +72,10 @@ def test_each_point_says_which_workers_of_a_cluster_tried_it(capsys):
     }
     assert "attic/w1" in markdown(result)
     assert "cellar\\|w" in markdown(result)
+    answer = mail(result)
+    assert "\x1b" not in answer
+    assert re.search(r"^  by: +cellar\|w, points \d", answer, re.M)
+    assert "points" not in mail(alone)
     show_bisect(result)
     show_log(question, events, Path("j"))
     said = capsys.readouterr().out

@@ -40,6 +40,23 @@ def pages(week):
 
 
 @pytest.fixture(scope="session")
+def by_workers(week):
+    """The newest night as a cluster of two did it, the second with a name that wants to be more; one cell was booted by
+    the run's own host."""
+    from msgspec.structs import replace
+
+    names = ("cellar/0", "<b>attic</b>/1\x1b[31m\nBcc: a@example.org")
+    results = [
+        replace(
+            result,
+            attempts=tuple(replace(one, where=names[number % 2] if number else "") for one in result.attempts),
+        )
+        for number, result in enumerate(week.nights[0].results)
+    ]
+    return replace(week.nights[0], results=tuple(results))
+
+
+@pytest.fixture(scope="session")
 def folder(pages, tmp_path_factory):
     """Their pages as a folder; nobody writes to it."""
     from lab.report.html.folder import write_folder

@@ -230,6 +230,16 @@ def test_the_mail_says_what_changed_in_its_subject(mail):
     assert "https://example.org/b" in body
 
 
+def test_the_mail_says_which_workers_booted(mail, by_workers, week):
+    assert "ooted by" not in mail
+    text = night_mail(by_workers, week.consoles.get)
+    message = message_from_string(text, policy=default)
+    assert message["Bcc"] is None
+    body = " ".join(message.get_content().split())
+    assert re.search(r"Booted by 3 workers, with so many cells: (cellar/0|<b>attic).* 27, .* 26, .* 1\.", body)
+    assert re.search(r"\* early-policy/fix/tiny-numa/four-nodes/gcc 12.2( \(required\))?, booted by", body)
+
+
 def test_the_mail_is_short_and_wrapped(mail):
     lines = mail.splitlines()
     assert len(lines) < 90

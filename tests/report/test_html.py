@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from lab.errors import InfrastructureError, UserError
 from lab.history.records import Bisected, Night
 from lab.report.html import folder as folders
-from lab.report.html.book import Book, cell_file, dots, grid, night_folder, stage_bars, tally
+from lab.report.html.book import Book, cell_file, dots, grid, night_folder, places, stage_bars, tally
 from lab.report.html.folder import write_folder
 from lab.report.html.pages import STYLE, Pages
 from lab.report.html.words import in_groups, look
@@ -84,6 +84,30 @@ def test_a_night_tells_what_changed_first(folder):
     assert text.index("New failures") < text.index("Flaky") < text.index("Slower boots") < text.index("The grid")
     assert "First bad: 6 mm: slub: Place new slabs" in text
     assert "sure to 99.45 %" in text
+
+
+def test_a_night_says_which_workers_did_what(by_workers, week, tmp_path):
+    made = places(by_workers.results)
+    assert sum(place.cells for place in made) == 54
+    assert [place.cells for place in made] == sorted((place.cells for place in made), reverse=True)
+    assert next(place for place in made if not place.name).cells == 1
+    assert sum(place.boots for place in made) == sum(len(result.attempts) for result in by_workers.results)
+    assert places(week.nights[0].results) == (), "one machine did it all"
+    out = write_folder(Pages(Book((by_workers,)), week.consoles.get, made="test"), tmp_path / "r").folder
+    text = (out / "index.html").read_text()
+    assert "<b>attic" not in text
+    words = " ".join("".join(Checked(text).words).split())
+    assert re.search(r"Who booted ?WorkerCellsBootsFaults of the world.*cellar/0 ?26", words)
+    assert re.search(r"booted by (cellar/0|<b>attic</b>/1)", words)
+    new = next(one for one in by_workers.changes if one.kind == "new")
+    text = (out / f"nights/{by_workers.run.id}/c/{cell_file(new.cell.key)}.html").read_text()
+    assert re.search(r"· on (cellar/0|<b>attic</b>/1)", " ".join("".join(Checked(text).words).split()))
+
+
+def test_a_night_of_one_machine_does_not_ask_who_booted(folder):
+    text = (folder / "index.html").read_text()
+    assert "Who booted" not in text
+    assert "booted by" not in text
 
 
 def test_the_grid_has_a_row_for_each_kernel_and_a_column_for_each_machine(week, nights):

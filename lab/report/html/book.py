@@ -108,6 +108,37 @@ def tally(results: Iterable[Result]) -> tuple[Count, ...]:
     return tuple(Count(one, counts[one], counts[one] / total) for one in LOOKS if counts[one])
 
 
+def where(result: Result) -> str:
+    """Which workers booted it, by name; empty where that was the host of the run itself."""
+    return ", ".join(dict.fromkeys(attempt.where for attempt in result.attempts if attempt.where))
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a worker did in a night: cells, boots (builds that failed are among them), and how many of those came to
+    nothing by a fault of the world. ``name`` is empty for the run's own host."""
+
+    name: str
+    cells: int
+    boots: int
+    faults: int
+
+
+def places(results: Iterable[Result]) -> tuple[Place, ...]:
+    """The workers of a night, who had most cells first; none where the run's own host did all of it."""
+    cells: Counter[str] = Counter()
+    boots: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
+    for result in results:
+        cells.update({attempt.where for attempt in result.attempts})
+        boots.update(attempt.where for attempt in result.attempts)
+        faults.update(attempt.where for attempt in result.attempts if attempt.infrastructure)
+    if not any(cells):
+        return ()
+    found = (Place(name, cells[name], boots[name], faults[name]) for name in cells)
+    return tuple(sorted(found, key=lambda one: (-one.cells, one.name)))
+
+
 @dataclass(frozen=True)
 class Bug:
     """A finding of a night by its signature: the cells that are named after it."""

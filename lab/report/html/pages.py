@@ -19,9 +19,11 @@ from lab.report.html.book import (
     good_attempts,
     grid,
     night_folder,
+    places,
     stage_bars,
     tally,
     trend,
+    where,
 )
 from lab.report.html.console import Gap, console_view, visible
 from lab.report.html.plots import history_plot, spark, waterfall
@@ -125,6 +127,7 @@ def environment() -> Environment:
     made.filters.update(
         attempt_look=attempt_look, cell_file=cell_file, clock=clock, day=day, dots=dots, duration=duration, lines=lines,
         look=look, px=lambda value: f"{value:.1f}", rate=rate, size=size, visible_text=visible_text,
+        where=where,
     )  # fmt: skip
     return made
 
@@ -215,7 +218,7 @@ class Pages:
             "night.html", root, "index" if index == 0 else "", night=night, prefix=prefix, groups=groups,
             headline=headline(night.changes, compared=night.before is not None), counts=tally(night.results),
             grid=grid(night.results), bugs=bugs(night.results), here=self.book.by_key[index],
-            bisects=[one for one in night.bisects if one not in told], others=others,
+            bisects=[one for one in night.bisects if one not in told], others=others, places=places(night.results),
             before_name=self.name(night.before) if night.before else "",
             before_href=f"nights/{before}/index.html" if before else "",
             waiting=sum(result.word == "waiting" for result in night.results),
