@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from lab.errors import InfrastructureError, UserError
-from lab.process import DeadlinePassed
+from lab.process import Completed, DeadlinePassed
 from lab.progress import Progress
 from lab.remote import frames, wire
 from lab.remote.frames import (
@@ -290,4 +290,13 @@ def push(host: Host, base: Base, repo: str) -> None:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not done.ok:
-        raise InfrastructureError(f"{host.name}: git could not push {base.name}: {reason(done)}")
+        raise InfrastructureError(f"{host.name}: git could not push {base.name}: {said_there(done) or reason(done)}")
+
+
+def said_there(done: Completed) -> str:
+    """Why a push was refused, by what git said over there; empty where it said nothing."""
+    from lab.tree.git import printable
+
+    lines = [line.rstrip() for line in done.stderr.decode("utf-8", "replace").splitlines()]
+    told = [line.removeprefix("remote: fatal: ") for line in lines if line.startswith("remote: fatal: ")]
+    return printable(told[0])[:300] if told else ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from lab.errors import LabError, UserError
+from lab.errors import InfrastructureError, LabError, UserError
 from lab.files import write_atomic
 from lab.line import Line, Setup, kernel_of, known_kconfig, point_at, prepare
 from lab.remote import wire
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lab.tree.types import Point
 
 EVENTS_BYTES = 256 << 20
+ROOM, ROOM_BYTES = "room", 64 << 10
 LEAST_SECONDS = 0.1
 """Progress of a build comes no more often than this: a compiler names a hundred files a second."""
 
@@ -64,10 +65,29 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     write_atomic(folder / "pid", f"{os.getpid()}\n")
+    keep_room(folder)
     notes = Notes(folder / EVENTS)
     answer = answered(lambda: work(wire.request.decode((folder / REQUEST).read_bytes()), folder, notes))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    write_atomic(folder / RESULT, msgspec.json.encode(answer, enc_hook=str))
+    hand_in(answer, folder)
+
+
+def keep_room(folder: Path) -> None:
+    """Keep some of the disk for :func:`hand_in`."""
+    with contextlib.suppress(OSError), (folder / ROOM).open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
+
+
+def hand_in(answer: wire.Answer, folder: Path) -> None:
+    """Write the answer. Where the disk is full by now, it says so, or what it came to, in the room that was kept."""
+    try:
+        write_atomic(folder / RESULT, msgspec.json.encode(answer, enc_hook=str))
+    except InfrastructureError as error:
+        (folder / ROOM).unlink(missing_ok=True)
+        problem = answer.problem or wire.Problem("infrastructure", error.message, error.hint)
+        short = msgspec.structs.replace(problem, message=problem.message[:2000], hint=problem.hint[:500])
+        write_atomic(folder / RESULT, msgspec.json.encode(wire.Answer(problem=short)))
+    (folder / ROOM).unlink(missing_ok=True)
 
 
 def stop(_signum: int, _frame: object) -> None:

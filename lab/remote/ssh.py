@@ -141,6 +141,13 @@ def explain(error: Exception, host: Host, connection: Connection) -> NoReturn:
         raise UserError(
             f"{at}: the key needs a passphrase, and nothing is asked for here", hint="ssh-add it first"
         ) from None
+    allowed = getattr(error, "allowed_types", None)
+    if isinstance(error, ssh_exception.BadAuthenticationType) and allowed and "publickey" not in allowed:
+        kinds = ", ".join(str(kind)[:40] for kind in allowed[:5])
+        raise UserError(
+            f"{at}: it takes no keys, only {kinds}, and nothing is asked for here",
+            hint="'PubkeyAuthentication yes' in its sshd_config",
+        ) from None
     if isinstance(error, paramiko.AuthenticationException) or "authentication" in str(error).lower():
         raise UserError(
             f"{at}: it accepts none of the keys of this user",

@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
 from lab.errors import UserError
 from lab.paths import Paths
 from lab.remote.hosts import add_host, load_hosts, parse, remove_host
+
+from .conftest import SSHD, free_port, user, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -98,6 +101,34 @@ def test_an_unknown_host_key_is_refused_with_the_command_that_accepts_it(there):
         assert len(said.strip().splitlines()) == 1
     finally:
         known.write_bytes(kept)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("kind", ["password", "keyboard-interactive"])
+def test_a_host_that_only_takes_passwords_is_told_and_asked_for_none(there, tmp_path, kind):
+    words = ["PasswordAuthentication", "KbdInteractiveAuthentication"]
+    text = (
+        (there.sshd.folder / "config").read_text().replace(f"Port {there.sshd.port}", f"Port {(port := free_port())}")
+    )
+    for word in words:
+        wanted = "yes" if word == words[kind == "keyboard-interactive"] else "no"
+        text = text.replace(f"{word} no", f"{word} {wanted}")
+    (tmp_path / "config").write_text(f"PubkeyAuthentication no\n{text}")
+    known = there.sshd.home / ".ssh" / "known_hosts"
+    kept = known.read_text()
+    known.write_text(kept + kept.replace(f":{there.sshd.port} ", f":{port} "))
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(tmp_path / "config")], stdout=log, stderr=log)
+    try:
+        wait_for(lambda: b"listening on" in (tmp_path / "log").read_bytes())
+        there.add("only", f"{user()}@127.0.0.1:{port}")
+        for command in (("hosts", "check", "only"), ("repro", "early-policy", "--on", "only")):
+            _, said = there.run(*command, status=129, seconds=60)
+            assert f"it takes no keys, only {kind}, and nothing is asked for here" in said.strip().splitlines()[-1]
+    finally:
+        known.write_text(kept)
+        server.kill()
+        server.wait()
 
 
 @pytest.mark.faults
