@@ -88,9 +88,19 @@ def count(block: bytes | bytearray, start: int, end: int) -> int:
 
 
 def decode(raw: bytes) -> str:
-    """The line as text: escapes and control characters gone, bytes that are no UTF-8 as the replacement character."""
+    """The line as text: escapes and control characters gone, spaces of any kind as spaces, what is no text and what no
+    font has or turns the direction (other ``Cf``, ``Co`` and ``Cn`` of Unicode) as the replacement character."""
     text = raw[:LIMIT].decode("utf-8", "replace").rstrip("\r\n")
-    return text if text.isprintable() else _escapes().sub("", text.replace("\t", "        "))
+    if text.isprintable():
+        return text
+    text = _escapes().sub("", text.replace("\t", "        "))
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    return " " if letter.isspace() else "\ufffd"
 
 
 def clean(raw: bytes) -> Text:

@@ -202,7 +202,11 @@ def test_a_report_that_never_ends_is_kept_bounded() -> None:
 @given(st.text(max_size=200))
 def test_cleaning_leaves_no_control_character(text: str) -> None:
     cleaned = clean(text.encode("utf-8", "replace")).text
-    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in cleaned)
+    assert cleaned.isprintable()
+
+
+def test_what_turns_the_direction_or_has_no_shape_is_not_passed_on() -> None:
+    assert clean("a\u202eb\u2028c\u200bd\ue000e\u00a0f".encode()).text == "a\ufffdb c\ufffdd\ufffde f"
 
 
 @given(
