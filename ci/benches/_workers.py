@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import dask
 import msgspec
-from distributed import Worker
+from distributed import Worker, get_worker
 
 from lab.history.records import Attempt, Result, Seen
 from lab.matrix.judge import word_of
@@ -21,6 +21,10 @@ from lab.remote import cellwork
 
 RESOURCES = {"toolchain-bench": 1, "guest-x86_64": 1, "memory": 16}
 FINDING = Seen(signature="bug:policy_zonelist", title="kernel BUG in policy_zonelist", kind="bug", line=80, fatal=True)
+
+
+HAVE: dict[str, set[object]] = {}
+"""Which workers of this process have a case."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,11 @@ class Kernels:
         return cellwork.Answer(msgspec.json.encode(cellwork.Built(key="k", whole=True, from_store=True)), where="w")
 
     def fill(self, cell: cellwork.Cell) -> cellwork.Answer:
-        """A boot as good as any."""
+        """A boot as good as any; a worker has to be sent the case once."""
+        if cell.wanted.request:
+            HAVE.setdefault(cell.wanted.key, set()).add(get_worker().name)
+        elif get_worker().name not in HAVE.get(cell.wanted.key, ()):
+            return cellwork.Answer(where="w", lacks=True)
         began = time.time()
         time.sleep(self.seconds.get(cell.job.cell.key, 0.0))
         attempt = Attempt(

@@ -5,6 +5,9 @@ of one-node to eight-node machines, under TCG on a busy host), times `--scale`. 
 what is sent and checked, Dask's client, scheduler and workers, all on this machine. That 200 workers are on one is no
 cost of the lab's: each looks after itself and the machine every few seconds here, and not many times a second.
 
+A case is `--case-bytes` large; a worker that lacks it is sent it, and `asked_bytes` is what was sent for a cell, all of
+that together over the cells.
+
 `overhead_ms`: wall time a cell of cells that take no time. `efficiency`: the ideal schedule's time (the largest of the
 sum over the workers, the longest cell, and longest-first by hand) over the wall time. `in_order_efficiency` is what the
 order of the file would give at best. `*_cpu_ms`: processor time a cell of the scheduler, of all workers and of the
@@ -16,6 +19,7 @@ the proofs), beside an ideal search that splits into K+1 equal parts and proves 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import heapq
 import math
 import os
@@ -60,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=float, default=1.0, metavar="X", help="Recorded seconds times X (default 1).")
     parser.add_argument("--bisects", type=int, default=100, metavar="N", help="Bisects for each number of workers.")
     parser.add_argument("--parts", default="idle,recorded,bisect", help="Which of idle, recorded, bisect.")
+    parser.add_argument("--case-bytes", type=int, default=40_000, metavar="N", help="Of a case with its patches.")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
 
 
@@ -72,7 +77,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         with site(arguments.workers) as there:
             come(there.address, arguments.workers)
             if "idle" in parts:
-                result |= idle(there, arguments.cells)
+                result |= idle(there, arguments.cells, arguments.case_bytes)
             if "recorded" in parts:
                 result |= recorded(there, arguments, chance)
     if "bisect" in parts:
@@ -138,29 +143,37 @@ class Stored:
         return Made(key="k", from_store=True, kernel=True)
 
 
-def ran(address: str, members: Sequence[Job], seconds: dict[str, float]) -> tuple[float, list[Result]]:
-    """Fill the cells by the workers of ``address``; how long that took, and what came."""
+def ran(
+    address: str, members: Sequence[Job], seconds: dict[str, float], case_bytes: int
+) -> tuple[float, list[Result], float]:
+    """Fill the cells by the workers of ``address``; how long that took, what came, and the bytes that were asked for
+    each cell."""
     import distributed
 
     from benches._workers import Kernels
     from lab.remote import cellwork
     from lab.remote.cells import Many, Sending, Workers
     from lab.remote.cluster import known
-    from lab.remote.steady import Post, Steady
+    from lab.remote.steady import Post, Steady, packed
 
     kernels = Kernels(seconds)
+    case = os.urandom(case_bytes)
+    key = hashlib.sha256(case).hexdigest()
+    sent = 0
 
     class Simulating(Steady):
         def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
             key = args[0].job.cell.key
             one = replace(kernels, seconds={key: seconds.get(key, 0.0)})
+            nonlocal sent
+            sent += len(packed(one.fill, args))
             return super().submit(one.fill, *args)
 
     client = distributed.Client(address, timeout=START_SECONDS, set_as_default=False)
     try:
         workers = Workers(lambda: known(client), 60.0)
         workers.refresh()
-        wanted = {one.kernel: cellwork.Wanted(b"", one.kernel, 0, "t", "bench", "v") for one in members}
+        wanted = {one.kernel: cellwork.Wanted(case, one.kernel, 0, "t", "bench", "v", key) for one in members}
         needed = {"toolchain-bench": 1.0, "guest-x86_64": 1.0, "memory": 1.0}
         with tempfile.TemporaryDirectory() as folder:
             paths = Paths(Path(folder), Path(folder), Path(folder))
@@ -175,7 +188,7 @@ def ran(address: str, members: Sequence[Job], seconds: dict[str, float]) -> tupl
         if len(results) != len(members) or any(one.word != "good" for one in results):
             odd = next((one.reason for one in results if one.word != "good"), "some are missing")
             raise SystemExit(f"ci/bench cluster: not every cell was filled: {odd}")
-        return took, results
+        return took, results, sent / len(members)
     finally:
         client.close(timeout=10)
 
@@ -188,16 +201,18 @@ def come(address: str, count: int) -> None:
         client.wait_for_workers(count, timeout=START_SECONDS)
 
 
-def idle(there: Site, cells: int) -> dict[str, Any]:
+def idle(there: Site, cells: int, case_bytes: int) -> dict[str, Any]:
     """Cells that take no time."""
     members = jobs(cells)
     before = spent(there)
-    took, results = ran(there.address, members, {})
+    took, results, sent = ran(there.address, members, {}, case_bytes)
     return {
         "overhead_ms": 1000 * took / cells,
         "cells_a_second": cells / took,
         **{f"{name}_cpu_ms": 1000 * seconds / cells for name, seconds in since(there, before).items()},
         "scheduler_mb": memory(there.scheduler) / 1e6,
+        "case_bytes": case_bytes,
+        "asked_bytes": sent,
         "result_bytes": len(msgspec.json.encode(results[0])),
     }
 
@@ -212,7 +227,7 @@ def recorded(there: Site, arguments: argparse.Namespace, chance: random.Random) 
     by_hand = makespan(sorted(times, reverse=True), arguments.workers)
     ideal = max(whole, longest, by_hand)
     before = spent(there)
-    took, _ = ran(there.address, members, seconds)
+    took, _, _ = ran(there.address, members, seconds, arguments.case_bytes)
     return {
         "scale": arguments.scale,
         "sum_s": sum(times),

@@ -179,13 +179,16 @@ class Many:
 @dataclass(frozen=True)
 class Letter:
     """Something to be sent: the call on the worker, what makes a result of the answer or of why there is none, and
-    where that is waited for."""
+    where that is waited for. ``whole`` are the arguments with the case in them, for a worker that lacks it; ``asked``
+    is what a worker has to have, once it was sent."""
 
     kind: Kind
     call: Callable[..., Any]
     arguments: tuple[Any, ...]
+    whole: tuple[Any, ...]
     checked: Callable[[cellwork.Answer], Any]
     failed: Callable[[str], Any]
+    asked: Resources = field(default_factory=dict)
     outer: Future[Any] = field(default_factory=Future)
 
 
@@ -223,8 +226,9 @@ class Sending(Executor):
         """Send :func:`schedule.build_one` or :func:`schedule.fill_one` with its arguments."""
         if fn is schedule.build_one:
             _, kernel, seconds = args
-            call = (self.wanted[kernel], seconds)
-            letter = Letter(self.builders[kernel], cellwork.build, call, built_here, failed_build)
+            wanted = self.wanted[kernel]
+            call, whole = (wanted.bare, seconds), (wanted, seconds)
+            letter = Letter(self.builders[kernel], cellwork.build, call, whole, built_here, failed_build)
         else:
             assert fn is schedule.fill_one, fn  # noqa: S101 - there are no others
             _, job, made, terms = args
@@ -232,7 +236,7 @@ class Sending(Executor):
                 self.wanted[job.kernel], job, replace(made, kernel=True), terms.limits, terms.run, terms.left()
             )
             checked, failed = partial(result_here, cell, self.paths), partial(fault_of, cell)
-            letter = Letter(self.kind(job), cellwork.fill, (cell,), checked, failed)
+            letter = Letter(self.kind(job), cellwork.fill, (cell.bare,), (cell,), checked, failed)
             if made.attempt is not None:  # there is no kernel: nothing has to be sent for that
                 self.end(letter, fn(*args))
                 return letter.outer
@@ -242,14 +246,18 @@ class Sending(Executor):
         """Send it, or keep it for a worker that may come; where none will, it has failed."""
         asked, count = self.workers.for_(letter.kind)
         if count:
-            sent = self.to(asked).submit(letter.call, *letter.arguments)
-            sent.add_done_callback(lambda inner: self.desk.submit(self.settle, letter, inner))
+            self.hand_in(replace(letter, asked=asked))
         elif self.workers.hopeless(letter.kind):
             lacks = ", ".join(f"{name}={amount:g}" for name, amount in letter.kind)
             self.end(letter, letter.failed(f"no worker of the cluster has what it needs ({lacks})"))
         else:
             self.waiting.append(letter)
         return letter.outer
+
+    def hand_in(self, letter: Letter) -> None:
+        """Have a worker do it."""
+        sent = self.to(letter.asked).submit(letter.call, *letter.arguments)
+        sent.add_done_callback(lambda inner: self.desk.submit(self.settle, letter, inner))
 
     def retry(self) -> None:
         """Send what waits, where it can be sent now."""
@@ -260,7 +268,11 @@ class Sending(Executor):
     def settle(self, letter: Letter, inner: Future[Any]) -> None:
         """Make a result of what came back."""
         try:
-            result = letter.checked(checked_answer(inner.result()))
+            answer = inner.result()
+            if isinstance(answer, cellwork.Answer) and answer.lacks and letter.arguments is not letter.whole:
+                self.hand_in(replace(letter, arguments=letter.whole))
+                return
+            result = letter.checked(checked_answer(answer))
         except LabError as error:
             result = letter.failed(error.message)
         except BaseException as error:
@@ -277,6 +289,8 @@ def checked_answer(answer: Any) -> cellwork.Answer:
     """An answer that is one, and no problem."""
     if not isinstance(answer, cellwork.Answer):
         raise Strange(f"a worker answered what no lab says ({type(answer).__name__})")
+    if answer.lacks:
+        raise Strange(f"worker on {answer.where[:100]} lacks the case that it was sent")
     if answer.problem is not None:
         error = UserError if answer.problem.kind == "user" else InfrastructureError
         raise error(f"worker on {answer.where[:100]}: {answer.problem.message[:2000]}", hint=answer.problem.hint[:500])
@@ -377,16 +391,16 @@ class Elsewhere:
 @contextlib.contextmanager
 def many(spec: Spec, ready: Ready, setup: Setup, wish: Wish) -> Iterator[Many]:
     """The cluster as the hands of a run of ``ready``."""
-    requests: dict[int, bytes] = {}
+    requests: dict[int, tuple[bytes, str]] = {}
     wanted, bases = {}, dict[str, Base]()
     version = this_version().name
     for kernel, (line, point) in ready.kernels.items():
         bases[line.tree.base.commit] = line.tree.base
         if id(line) not in requests:
             own = replace(wish, cc=line.toolchain.cc, timeout=ready.matrix.budget.boot_seconds)
-            requests[id(line)] = wire.encode(request_for(line.case, line.tree.base, "boot", own))[0]
-        identity = line.toolchain.identity
-        wanted[kernel] = cellwork.Wanted(requests[id(line)], kernel, point.index, point.tree, identity, version)
+            requests[id(line)] = wire.encode(request_for(line.case, line.tree.base, "boot", own))
+        (data, key), identity = requests[id(line)], line.toolchain.identity
+        wanted[kernel] = cellwork.Wanted(data, kernel, point.index, point.tree, identity, version, key)
 
     def wants(job: Job) -> Resources:
         return needs(job, wanted[job.kernel].toolchain, wish.accel)

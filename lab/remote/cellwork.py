@@ -19,16 +19,18 @@ from lab.matrix import schedule
 from lab.matrix.plan import Job
 from lab.matrix.run import LineRunner
 from lab.matrix.schedule import Limits
-from lab.paths import Paths
+from lab.paths import Paths, user_paths
 from lab.remote import wire
-from lab.remote.work import prepared, slot, worker_name
+from lab.remote.work import Lacking, prepared, slot, worker_name
+from lab.remote.work import kept as kept_here
 from lab.tree.types import Point
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A kernel that is wanted: the request with its case and kconfig, the point, and what tells that it is the same
-    there: the point's tree, the identity of the compiler, the version of the lab."""
+    """A kernel that is wanted: the request with its case and kconfig (by its hash, ``key``; the bytes are there for a
+    worker that lacks it), the point, and what tells that it is the same there: the point's tree, the identity of the
+    compiler, the version of the lab."""
 
     request: bytes
     kernel: str
@@ -36,6 +38,12 @@ class Wanted:
     tree: str
     toolchain: str
     version: str
+    key: str
+
+    @property
+    def bare(self) -> Wanted:
+        """The same without the bytes."""
+        return replace(self, request=b"")
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,11 @@ class Cell:
     limits: Limits
     run: str
     left: float = float("inf")
+
+    @property
+    def bare(self) -> Cell:
+        """The same without the bytes of its case."""
+        return replace(self, wanted=self.wanted.bare)
 
 
 class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,12 +78,13 @@ class Built(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Answer(msgspec.Struct, frozen=True):
     """What comes back from a worker: a document as JSON, consoles by their hash as they are kept (compressed), or why
-    there is none; ``where`` names the worker."""
+    there is none; ``where`` names the worker. ``lacks``: it has to be asked again, with the case."""
 
     document: bytes = b""
     consoles: dict[str, bytes] = {}
     problem: wire.Problem | None = None
     where: str = ""
+    lacks: bool = False
 
 
 def build(wanted: Wanted, seconds: float) -> Answer:
@@ -126,6 +140,8 @@ def answered(wanted: Wanted, work: Callable[[Line, Setup, Point], Answer]) -> An
         with slot(line, setup.paths) as number:
             own = line if number == 0 else replace(line, tree=replace(line.tree, key=f"{line.tree.key}-w{number}"))
             return msgspec.structs.replace(work(own, setup, line.tree.points[wanted.point]), where=where)
+    except Lacking:
+        return Answer(where=where, lacks=True)
     except Exception as error:
         if not isinstance(error, LabError):
             import traceback
@@ -142,7 +158,7 @@ def same_line(wanted: Wanted) -> tuple[Line, Setup]:
 
     if wanted.version != this_version().name:
         raise UserError("this worker runs another version of the lab", hint="lab hosts setup NAME; start it again")
-    line, setup = prepared(wanted.request)
+    line, setup = prepared(kept_here(wanted.key, wanted.request, user_paths()))
     if line.toolchain.identity != wanted.toolchain:
         raise InfrastructureError("this worker builds with another compiler than it said")
     if wanted.point > line.fix_end or line.tree.points[wanted.point].tree != wanted.tree:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -41,29 +42,32 @@ class Sent:
 
     def __init__(self, request: bytes, target: Target, end: int, paths: Paths) -> None:
         self.request = request
+        self.key = hashlib.sha256(request).hexdigest()
         self.target = target
         self.end = end
         self.paths = paths
         self.version = this_version().name
 
-    def wanted(self, what: Any, point: int) -> Wanted:
-        """One probe, as it goes to a worker."""
-        return Wanted(self.request, what, point, self.target, self.version)
+    def wanted(self, what: Any, point: int, *, whole: bool = False) -> Wanted:
+        """One probe, as it goes to a worker, or ``whole`` to one that lacks the case."""
+        return Wanted(self.request if whole else b"", what, point, self.target, self.version, self.key)
 
     def build(self, point: int, worker: int) -> Build:
         """Build ``point``, here."""
-        made: Build = self.checked(do(self.wanted("build", point)), Build, point)
+        made: Build = self.checked(do(self.wanted("build", point, whole=True)), Build, point)
         return made
 
     def boot(self, point: int, worker: int) -> Boot:
         """Boot ``point``, here."""
-        made: Boot = self.checked(do(self.wanted("boot", point)), Boot, point)
+        made: Boot = self.checked(do(self.wanted("boot", point, whole=True)), Boot, point)
         return made
 
     def checked(self, made: Any, kind: type[Any], point: int) -> Any:
         """What a worker made, looked at as a stranger's."""
         if not isinstance(made, Made):
             raise Strange(f"a worker answered what no lab says ({type(made).__name__})")
+        if made.lacks:
+            raise Strange(f"worker on {made.where[:64]} lacks the case that it was sent")
         if made.problem is not None:
             error = UserError if made.problem.kind == "user" else InfrastructureError
             raise error(f"worker on {made.where[:64]}: {made.problem.message[:2000]}", hint=made.problem.hint[:500])
@@ -115,14 +119,21 @@ class Checked(Executor):
         what = method.__name__
         outer: Future[Any] = Future()
         outer.set_running_or_notify_cancel()
-        inner = self.inner.submit(do, self.sent.wanted(what, point))
-        inner.add_done_callback(partial(self.settle, outer, what, point))
+        self.hand_in(outer, what, point, whole=False)
         return outer
 
-    def settle(self, outer: Future[Any], what: str, point: int, inner: Future[Any]) -> None:
+    def hand_in(self, outer: Future[Any], what: str, point: int, *, whole: bool) -> None:
+        """Have a worker do it."""
+        inner = self.inner.submit(do, self.sent.wanted(what, point, whole=whole))
+        inner.add_done_callback(partial(self.settle, outer, what, point, whole))
+
+    def settle(self, outer: Future[Any], what: str, point: int, whole: bool, inner: Future[Any]) -> None:
         """Hand on what came of it."""
         try:
             made = inner.result()
+            if isinstance(made, Made) and made.lacks and not whole:
+                self.hand_in(outer, what, point, whole=True)
+                return
         except InfrastructureError as error:  # the scheduler is gone
             outer.set_exception(error)
             return

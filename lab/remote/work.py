@@ -1,7 +1,8 @@
 """What a worker of a cluster does: one build or one boot of a point of a case, with its own cache and tools.
 
-The case comes along whole (see :mod:`lab.remote.wire`), so a worker knows nothing but this lab. Where several workers
-share a cache, each probe takes a worktree and an object directory that no other one is in.
+The case comes along whole (see :mod:`lab.remote.wire`), so a worker knows nothing but this lab; once for a machine, and
+by its hash from then on. Where several workers share a cache, each probe takes a worktree and an object directory that
+no other one is in.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from lab.bisect.prober import LineProber
 from lab.bisect.records import Boot, Build
 from lab.bisect.target import Target
 from lab.errors import InfrastructureError, LabError, UserError
+from lab.files import write_atomic
 from lab.line import Line, Setup, prepare
 from lab.paths import Paths, user_paths
 from lab.remote import wire
@@ -36,25 +39,32 @@ LINES = 32
 """So many cases with a kconfig each a worker has ready at once."""
 
 
+class Lacking(Exception):
+    """The case that is wanted was not sent to this machine yet, or is not kept here any more."""
+
+
 class Made(msgspec.Struct, frozen=True):
     """What a worker made of one probe: the record as JSON, and the console of a boot. ``problem`` is there instead
-    where the worker could not do its work; ``where`` names it."""
+    where the worker could not do its work; ``where`` names it. ``lacks``: it has to be asked again, with the case."""
 
     record: bytes = b""
     console: bytes = b""
     problem: wire.Problem | None = None
     where: str = ""
+    lacks: bool = False
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One probe: the request's bytes, what is to be done, and the bug that is looked for."""
+    """One probe: the request's hash (``key``) and, for a worker that lacks it, its bytes; what is to be done, and the
+    bug that is looked for."""
 
     request: bytes
     what: Literal["build", "boot"]
     point: int
     target: Target
     version: str
+    key: str
 
 
 def do(wanted: Wanted) -> Made:
@@ -64,6 +74,8 @@ def do(wanted: Wanted) -> Made:
     name = worker_name()
     try:
         record = probed(wanted)
+    except Lacking:
+        return Made(where=name, lacks=True)
     except LabError as error:
         kind: Literal["user", "infrastructure"] = "user" if isinstance(error, UserError) else "infrastructure"
         return Made(problem=wire.Problem(kind, error.message, error.hint), where=name)
@@ -99,22 +111,53 @@ def probed(wanted: Wanted) -> Build | Boot:
 
     if wanted.version != this_version().name:
         raise UserError("this worker runs another version of the lab", hint="lab hosts setup NAME, and start it again")
-    line, setup = prepared(wanted.request)
+    line, setup = prepared(kept(wanted.key, wanted.request, user_paths()))
     with slot(line, setup.paths) as number:
         prober = LineProber(line, setup, ())
         prober.target = wanted.target
         return prober.build(wanted.point, number) if wanted.what == "build" else prober.boot(wanted.point, number)
 
 
+def kept(key: str, request: bytes, paths: Paths) -> str:
+    """Keep ``request``, whose hash is ``key``, for all workers of this cache, where it came along; the key."""
+    if request:
+        if hashlib.sha256(request).hexdigest() != key:
+            raise InfrastructureError("the case was damaged on its way")
+        place = place_of(key, paths)
+        if not place.is_file():
+            write_atomic(place, request)
+    return key
+
+
+def place_of(key: str, paths: Paths) -> Path:
+    """Where a case is kept."""
+    if not re.fullmatch(r"[0-9a-f]{64}", key):
+        raise UserError(f"{key[:80]!r} is no hash of a case")
+    return paths.cache / "jobs" / "cluster" / f"{key}.json"
+
+
+def request_kept(key: str, paths: Paths) -> bytes:
+    """The request of that hash; :class:`Lacking` where it is not here, or not what it was."""
+    try:
+        data = place_of(key, paths).read_bytes()
+    except OSError:
+        raise Lacking from None
+    if hashlib.sha256(data).hexdigest() != key:
+        with contextlib.suppress(OSError):
+            place_of(key, paths).unlink()
+        raise Lacking
+    return data
+
+
 @functools.lru_cache(maxsize=LINES)
-def prepared(data: bytes) -> tuple[Line, Setup]:
+def prepared(key: str) -> tuple[Line, Setup]:
     """The line of a request on this worker, made once."""
     from lab.progress import silent
     from lab.settings import load_settings
     from lab.share.where import share_of
 
-    request = wire.request.decode(data)
     paths = user_paths()
+    request = wire.request.decode(request_kept(key, paths))
     settings = load_settings(paths.config_file)
     setup = Setup(
         paths=paths,
@@ -129,7 +172,7 @@ def prepared(data: bytes) -> tuple[Line, Setup]:
     folder = paths.cache / "jobs" / "cluster"
     folder.mkdir(parents=True, exist_ok=True)
     # A folder for each process: it is small, and another one of the same case may be going on beside.
-    place = Path(tempfile.mkdtemp(prefix=f"{hashlib.sha256(data).hexdigest()[:16]}-", dir=folder))
+    place = Path(tempfile.mkdtemp(prefix=f"{key[:16]}-", dir=folder))
     case = wire.unpack(request, place)
     return prepare(case, replace(setup, base=base_here(request.base, setup))), setup
 

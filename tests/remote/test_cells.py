@@ -73,7 +73,7 @@ def cluster(members, runner, paths, workers=(X86, X86), *, patience=0.0, spoil=N
     look = workers if callable(workers) else lambda: workers
     there = Workers(look, patience, clock=clock or Clock())
     there.refresh()
-    wanted = {one.kernel: cellwork.Wanted(b"{}", one.kernel, 0, "t", "t", "v") for one in members}
+    wanted = {one.kernel: cellwork.Wanted(b"{}", one.kernel, 0, "t", "t", "v", "k") for one in members}
     pool = Pool(runner, spoil)
     sending = Sending(
         pool,
@@ -117,6 +117,51 @@ def test_the_same_verdicts_as_on_one_machine(paths):
     assert left == ()
     assert words(found) == words({one.cell.key: one for one in alone})
     assert sorted(twin.builds) == sorted(runner.builds), "a kernel is built once for all its machines"
+
+
+class Forgetful(Pool):
+    """Workers that have to be sent each case once, or ``always``."""
+
+    def __init__(self, runner, *, always=False):
+        super().__init__(runner)
+        self.always, self.known = always, set()
+
+    def __call__(self, asked):
+        return Forgetting(self, asked)
+
+
+class Forgetting(Asked):
+    def work(self, fn, args):
+        wanted = args[0] if fn is cellwork.build else args[0].wanted
+        if self.pool.always or (not wanted.request and wanted.key not in self.pool.known):
+            return cellwork.Answer(where="there", lacks=True)
+        self.pool.known.add(wanted.key)
+        return super().work(fn, args)
+
+
+def test_a_case_is_sent_to_who_lacks_it_and_its_hash_to_all_others(paths):
+    members = jobs(labels=("base", "end", "fix"))
+    runner = Fake(sight)
+    hands, _ = cluster(members, runner, paths)
+    pool = hands.executor.to = Forgetful(runner)
+    found, left = filled(members, runner, hands)
+    assert left == ()
+    assert {one.word for one in found.values()} <= {"good", "bad"}
+    whole = [one for _, one in pool.sent if (one if isinstance(one, cellwork.Wanted) else one.wanted).request]
+    assert 1 <= len(whole) <= 2, "one for each of two that asked at once"
+    assert len(pool.sent) == len(members) + 3 + len(whole)
+    assert hands.load.total() == 0
+    assert len(runner.boots) == sum(len(one.attempts) for one in found.values())
+
+
+def test_who_lacks_a_case_that_it_was_sent_is_no_worker(paths):
+    members = [job("base", "one-node")]
+    runner = Fake(stored=[members[0].kernel])
+    hands, _ = cluster(members, runner, paths)
+    hands.executor.to = Forgetful(runner, always=True)
+    (found,) = filled(members, runner, hands)[0].values()
+    assert found.word == "infrastructure"
+    assert "worker on there lacks the case that it was sent" in found.reason
 
 
 def test_as_many_at_once_as_there_are_workers_and_builds_leave_room_for_boots(paths):

@@ -1,5 +1,6 @@
 """A cluster's workers as the hands of a bisect: the same answers, and what a worker says is looked at."""
 
+import hashlib
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from lab.paths import Paths
 from lab.remote import wire
 from lab.remote.probes import Checked, Sent
 from lab.remote.spec import Spec, parse
-from lab.remote.work import Made, do
+from lab.remote.work import Lacking, Made, do, kept, place_of, request_kept
 
 from .conftest import SIX_CELLS, free_port, stock, wait_for, words_of
 from .world import make_world
@@ -115,6 +116,47 @@ def test_a_probe_says_which_worker_did_it(tmp_path):
     assert boot == msgspec.structs.replace(BAD, where=boot.where, document=boot.document)
 
 
+def test_a_worker_that_lacks_the_case_is_sent_it(tmp_path):
+    told, seen = [], []
+
+    class Lacks(Said):
+        def submit(self, fn, wanted):
+            seen.append(wanted)
+            self.made = Made(msgspec.json.encode(BAD), where="w") if wanted.request else Made(where="w", lacks=True)
+            return super().submit(fn, wanted)
+
+    sent = Here(b"{}", Target(), 3, Paths(tmp_path, tmp_path, tmp_path))
+    future = Checked(Lacks(None), sent, told.append).submit(partial(sent.boot, 3), 0)
+    assert future.result(timeout=5).where == "w"
+    assert [one.request for one in seen] == [b"", b"{}"]
+    assert told == []
+
+
+def test_a_worker_that_lacks_what_it_was_sent_is_left(tmp_path):
+    told = []
+    future, _ = asked(Made(where="w", lacks=True), tmp_path, told)
+    assert future.result(timeout=5).reason == "here"
+    assert told == ["worker on w lacks the case that it was sent; point 3 is booted here"]
+
+
+def test_a_worker_keeps_a_case_by_its_hash_for_all_of_its_machine(tmp_path):
+    paths = Paths(tmp_path, tmp_path, tmp_path)
+    data = b'{"a": 1}'
+    key = hashlib.sha256(data).hexdigest()
+    with pytest.raises(Lacking):
+        request_kept(kept(key, b"", paths), paths)
+    assert request_kept(kept(key, data, paths), paths) == data
+    assert request_kept(kept(key, b"", paths), paths) == data
+    place_of(key, paths).write_bytes(b"damaged")
+    with pytest.raises(Lacking):
+        request_kept(key, paths)
+    assert request_kept(kept(key, data, paths), paths) == data, "what was damaged is replaced"
+    with pytest.raises(InfrastructureError, match="damaged on its way"):
+        kept(key, b"another", paths)
+    with pytest.raises(UserError, match="no hash of a case"):
+        place_of("../../x", paths)
+
+
 class KilledWorker(Exception):
     """As Dask has it."""
 
@@ -139,14 +181,14 @@ def test_a_fault_of_the_one_who_asks_is_his(tmp_path):
 
 
 def test_a_console_of_another_machine_is_kept_here_under_its_boot_alone(tmp_path):
-    for path, kept in (
+    for path, stays in (
         ("/there/boots/20261125-000000-00000000/console.log", True),
         ("/there/../../x/console.log", False),
     ):
         boot = msgspec.structs.replace(BAD, document={"console": path})
         future, _ = asked(Made(msgspec.json.encode(boot), b"kernel BUG"), tmp_path)
         console = future.result(timeout=5).document["console"]
-        assert (console is not None) == kept
+        assert (console is not None) == stays
     assert (tmp_path / "boots" / "20261125-000000-00000000" / "console.log").read_bytes() == b"kernel BUG"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["boots"]
 

@@ -113,7 +113,7 @@ def matrix_hands(client, kernels, members, paths):
     """Hands that simulate ``kernels`` on the client's workers."""
     workers = Workers(lambda: known(client), 60.0)
     workers.refresh()
-    wanted = {one.kernel: cellwork.Wanted(b"{}", one.kernel, 0, "t", "t", "v") for one in members}
+    wanted = {one.kernel: cellwork.Wanted(b"{}", one.kernel, 0, "t", "t", "v", "k") for one in members}
 
     post = Post(client)
 
