@@ -105,7 +105,7 @@ RULES: tuple[Rule, ...] = (
             Refine(
                 r"\): Objects remaining ",
                 "SLUB: Objects remaining in {func}",
-                over=r"_*kmem_cache_(?:destroy|shutdown|close|release)\w*",
+                over=r"_*kmem_cache_(?:destroy|shutdown|close|release)\w*|free_partial|list_slab_objects",
             ),
         ),
         blame="frames",
