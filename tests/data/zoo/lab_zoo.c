@@ -57,6 +57,9 @@
 /* Keeps the call before it from becoming a jump, which no trace shows. */
 #define ZOO_STAY() asm volatile("" ::: "memory")
 
+/* 3.7 names the function before the one whose first instruction faults: this is the first one then. */
+#define ZOO_ENTER() asm volatile("nop")
+
 static DEFINE_MUTEX(zoo_mutex_a);
 static DEFINE_MUTEX(zoo_mutex_b);
 static DEFINE_SPINLOCK(zoo_spin_a);
@@ -775,6 +778,7 @@ static noinline void zoo_divide(void)
 
 static noinline void zoo_null(void)
 {
+	ZOO_ENTER();
 	*(volatile int *)16 = 1;
 }
 
@@ -790,6 +794,7 @@ static noinline void zoo_gpf(void)
 
 static noinline void zoo_opcode(void)
 {
+	ZOO_ENTER();
 #ifdef CONFIG_ARM64
 	asm volatile(".inst 0");
 #elif !defined(CONFIG_X86)
@@ -801,6 +806,7 @@ static noinline void zoo_opcode(void)
 
 static noinline void zoo_bug(void)
 {
+	ZOO_ENTER();
 	BUG();
 }
 
@@ -881,6 +887,7 @@ static noinline void zoo_panic_text(void)
 
 static void zoo_irq_bug_fn(void *unused)
 {
+	ZOO_ENTER();
 	BUG();
 	ZOO_STAY();
 }
