@@ -59,11 +59,11 @@ def test_a_failed_assertion_prints_the_finding_decoded(pytester: pytest.Pytester
     result.stdout.fnmatch_lines(
         [
             "E *kernel BUG in policy_zonelist*",
-            "E *at mm/mempolicy.c:1927, lines 84 to 110 of the console",
+            "E *at mm/mempolicy.c:1927, lines 84 to 110 of the console, 0.000000 s",
             "E *call trace:",
             "E *policy_zonelist+0xae/0xb0",
             "E *mem_init+0x157/0x19e",
-            "E *registers: RSP 0000:*",
+            "E *registers: RSP ffffffff81a03e40  EFLAGS 00000093  RAX 0000000000000000*",
             "E *+0x0: ud2 <-- trapping instruction",
             "E *console: */early-policy-6.1.txt",
             "-* lab console of early-policy-end* -*",
