@@ -163,7 +163,8 @@ def _apply(rule: Rule, refine: Refine, groups: dict[str, str]) -> _Title:
 
 _VARIABLE = (
     (r"0x[0-9a-fA-F]+|\(_+ptrval_+\)|\b(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b", "ADDR"),
-    (r"(?<![A-Za-z_])\d+(?![A-Za-z_])|(?<=CPU)\d+|(?<=CPU#)\d+", "NUM"),
+    (r"(?<=\.[chS]:)\d+", "LINE"),
+    (r"(?<![A-Za-z_\d])\d+(?![A-Za-z_\d])|(?<=CPU)\d+|(?<=CPU#)\d+", "NUM"),
     (r"\s+", " "),
 )
 
@@ -171,7 +172,7 @@ _VARIABLE = (
 def steady(text: str) -> str:
     """Free text for a title: nothing in it that changes from run to run."""
     for pattern, word in _VARIABLE:
-        text = compiled(pattern).sub(word, text[:200])
+        text = compiled(pattern).sub(word, text[:300])
     return compiled(r"[\s,:;-]+$|\s*\.\.\.$").sub("", text.strip())
 
 
@@ -233,12 +234,15 @@ def _rejoined(report: Open, lines: list[Numbered]) -> tuple[Open, list[Numbered]
         return report, lines
     head = lines[at].text.rstrip()
     whole = f"{head} {lines[at + 1].text.lstrip()}"
+    joined = [*lines[:at], lines[at]._replace(text=whole), *lines[at + 2 :]]
     for rule in all_rules():
-        found = compiled(rule.pattern).search(whole) if rule.role == "start" and rule != report.rule else None
-        if found and found.start() < len(head) < found.end() - 1:
+        if rule.role != "start" or rule == report.rule:
+            continue
+        found = compiled(rule.pattern).search(whole)
+        if found and found.start() < len(head):
             groups = {key: value or "" for key, value in found.groupdict().items()}
-            joined = [*lines[:at], lines[at]._replace(text=whole), *lines[at + 2 :]]
-            return report._replace(rule=rule, groups=groups), joined
+            broken = len(head) < found.end() - 1
+            return report._replace(rule=rule, groups=groups), joined if broken else lines
     return report, lines
 
 
@@ -339,7 +343,10 @@ def _alternatives(
     return tuple(dict.fromkeys(one for one in made if one != title))
 
 
-_BOTTOM = r"ret_from_\w+|entry_\w+|start_kernel|secondary_startup\w*|el0t?_\w+|system_call\w*|cpu_startup_entry|kthread"
+_BOTTOM = (
+    r"ret_from_\w+|ret_fast_syscall|entry_\w+|start_kernel|secondary_startup\w*|el0t?_\w+|system_call\w*|sys(?:tem)?_?call_?\w*"
+    r"|sysenter_\w+|work_\w+|cpu_startup_entry|kthread|kernel_thread\w*|start_parisc|syscall_\w+|linux_sparc_syscall\w*|rest_init"
+)
 
 
 def _whole(parsed: Parsed) -> bool:

@@ -4,12 +4,10 @@ judgement.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from functools import cache
 from typing import NamedTuple
 
-from lab.console import trace
+from lab.console import registers, trace
 from lab.console.patterns import compiled
 from lab.console.types import Frame
 
@@ -45,16 +43,6 @@ class Parsed(NamedTuple):
     machine: str
 
 
-@cache
-def _register() -> re.Pattern[str]:
-    """Registers as show_regs() of x86, arm64, arm, riscv and powerpc print them."""
-    return re.compile(
-        r"\b((?:[RE]?(?:AX|BX|CX|DX|SI|DI|BP|SP|IP)|R(?:0?8|0?9|1[0-5])|CR[0-8]|DR[0-7]|EFLAGS|FS|GS|knlGS|[CDES]S"
-        r"|[xwr]\d{1,2}|sp|lr|ra|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|pstate|psr|status|badaddr|cause|fp|ip|pc|epc|far|esr"
-        r"|NIP|LR|MSR|CTR|XER|CFAR|DAR|DSISR|IRQMASK))\s?: {0,2}(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{4,16})\b(?!:)"
-    )
-
-
 _GENERAL = r"GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{8,16}\b ?)+)"
 """powerpc's general registers: four of 64 bits a line, eight of 32 (arch/powerpc/kernel/process.c, __show_regs())."""
 _SEGFAULT = r"\[\d+\]: segfault at [0-9a-f]+ ip "
@@ -74,9 +62,17 @@ _HEX = r"^[\s<(]*[0-9a-fX]{2,8}[>)]?(?:\s+[<(]?[0-9a-fX]{2,8}[>)]?)+\s*$"
 MACHINES = (
     ("x86_64", r"\bRIP[: ]|\bRSP: [0-9a-f]{4}:"),
     ("i386", r"\bEIP[: ]|\bEAX: "),
+    ("s390x", r"\bKrnl PSW : "),
+    ("mips", r"\bepc   : |\bBadVA : |^\$ ?0 +: "),
+    ("parisc", r"\bIAOQ\b|YZrvWESTHLNXBCVM"),
+    ("sparc64", r"\bTSTATE: "),
+    ("sparc", r"\bPSR: [0-9a-f]{8} PC: "),
+    ("ia64", r"\bip is at |\bpsr : [0-9a-f]+ ifs : "),
+    ("alpha", r"\bpc = \[<"),
+    ("sh", r"\bPR is at |\bPR  : "),
     ("arm64", r"\bpstate: |\bx29: |\bESR = 0x"),
-    ("arm", r"\bPC is at |\bpsr: [0-9a-f]{8}|\bIRQs o[nf]+ +FIQs"),
-    ("riscv64", r"\bepc ?: |\bbadaddr: "),
+    ("arm", r"\bLR is at |\bpsr: [0-9a-f]{8}|\bIRQs o[nf]+ +FIQs"),
+    ("riscv64", r"\bs?epc ?: |\bs?badaddr: "),
     ("ppc64", r"\bNIP[: ]|\bGPR00: "),
 )
 
@@ -106,11 +102,16 @@ class _Parser:
         self.in_stack = False
         self.top = 0  # the word that the stack pointer points to
         self.user = False
+        self.split = False  # where the processor was stands on the next line: x86_64 before 2.6.25
         self.lost = False  # at an address with no name: who jumped there is in the link register
 
     def line(self, number: int, text: str) -> bool:  # noqa: PLR0911 -- one return a kind of line
         """Take a line; true where it is of a report's kind."""
         in_code, self.in_code = self.in_code, False
+        split, self.split = self.split, text.endswith(("RIP: ", "RIP:"))
+        crowded = ">{" in text or "TPC[" in text or ("]" in text and "+" in text and "0x" not in text)
+        if (split or crowded) and self._old(number, text, split=split):
+            return True
         if found := trace.frame(text):
             return self._frame(found, number)
         if self.in_stack or (not self.framed and "Stack:" in text):
@@ -164,6 +165,20 @@ class _Parser:
         self.in_stack = found is not None and not found["word"]
         self.top = int(found["word"], 16) if found and found["word"] and not self.top else self.top
 
+    def _old(self, number: int, text: str, *, split: bool) -> bool:
+        """A line as x86_64 wrote it before 2.6.25: a pointer on a line of its own, several frames in one."""
+        some = trace.several(text)
+        if split and (found := some[0] if some else trace.frame(text)):
+            self._point(found, text)
+            return True
+        if not some or trace.pointer(text):
+            return False
+        self.framed = True
+        if not self.running or "race:" in text:
+            self._begin("Call Trace:" if "race:" in text else "", number)
+        self.traces[-1].frames.extend(some)
+        return True
+
     def _point(self, found: Frame, text: str) -> None:
         """A line that tells where the processor was: the report's own, where no frame came before it."""
         self.user = False
@@ -188,7 +203,7 @@ class _Parser:
         seen = False
         if not self.machine:
             self.machine = next((name for name, pattern in MACHINES if compiled(pattern).search(text)), "")
-        if ":" in text and not self.user and (pairs := _register().findall(text)):
+        if not self.user and (pairs := registers.listed(text) or registers.named(text)):
             for name, value in pairs:
                 self.registers.setdefault(name, value)
             seen = True

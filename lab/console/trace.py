@@ -15,7 +15,7 @@ from lab.console.blame import plain
 from lab.console.types import Frame
 
 NAME = r"\.?[A-Za-z_$][\w$]*(?:\.[\w.]*\w)?"
-_AT = r"\+(?:0x)?(?P<offset>[0-9a-f]+)(?:/(?:0x)?(?P<size>[0-9a-f]+))?"
+_AT = r"[+-](?:0x)?(?P<offset>[0-9a-f]+)(?:/(?:0x)?(?P<size>[0-9a-f]+))?"
 _MODULE = r"(?:\s+\[(?P<module>[\w-]+)(?:\([A-Z+]+\))?(?: [0-9a-f]{16,40})?\])?"
 _FILE = r"(?:\s+(?P<file>[\w./+-]+\.[chSs]):(?P<line>\d+)(?P<inline>\s+\[inline\])?)?"
 
@@ -24,8 +24,8 @@ _FILE = r"(?:\s+(?P<file>[\w./+-]+\.[chSs]):(?P<line>\d+)(?P<inline>\s+\[inline\
 def _frame() -> re.Pattern[str]:
     return re.compile(
         r"\s*(?:Call Trace:\s*)?(?:</?[#A-Z]{2,8}\d?>\s*)*"
-        r"(?:\(?\[<?\s*(?:[0-9a-fA-F]{4,16}|inline|\(_+ptrval_+\))?\s*>?\]\)?\s*|<[0-9a-f]{8,16}>\s*)*"
-        r"(?P<unsure>\? )?(?P<open>[({])?(?P<function>"
+        r"(?:\(?\[<?\s*(?:[0-9a-fA-F]{4,16}|inline|\(_+ptrval_+\))?\s*>?\]\)?\s*|<[0-9a-f]{8,16}>\s*|[0-9a-f]{16}\s+(?=[A-Za-z_.]))*"
+        r"(?P<unsure>\? )?(?P<open>[({])?(?::\w+:)?(?P<function>"
         + NAME
         + r")(?:"
         + _AT
@@ -65,9 +65,10 @@ def _arm() -> re.Pattern[str]:
 def _pointer() -> re.Pattern[str]:
     """The line that tells where the processor was."""
     return re.compile(
-        r"\s*(?:(?:RIP|EIP|IP)(?:: | is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )|pc: [0-9a-f]{8,16}: "
-        r"|epc\s*: |NIP(?::| ) ?|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} |TPC: )"
-        r"\s*(?:\[<?[0-9a-f]*>?\]\s*|[0-9a-f]{8,16} )*[(<]?(?P<function>"
+        r"\s*(?:(?:RIP|EIP|IP|ip)(?:: {1,4}| is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )"
+        r"|pc: [0-9a-f]{8,16}: |IAOQ\[0\]: "
+        r"|epc\s*: |NIP(?::| ) ?|Krnl PSW : [0-9a-f]{8,16} [0-9a-f]{8,16} |T?PC: )"
+        r"\s*(?:\[<?[0-9a-f]*>?\]\s*|<[0-9a-f]{8,16}>|[0-9a-f]{8,16} )*\s*[(<{\[]?(?::\w+:)?(?P<function>"
         + NAME
         + r")(?:"
         + _AT
@@ -81,12 +82,8 @@ def _pointer() -> re.Pattern[str]:
 def _link() -> re.Pattern[str]:
     """The line that tells where the processor came from."""
     return re.compile(
-        r"\s*(?:lr : |LR is at |ra : |LR \[[0-9a-f]*\] )(?:\[<[0-9a-f]*>\] )?(?P<function>"
-        + NAME
-        + ")"
-        + _AT
-        + _MODULE
-        + _FILE
+        r"\s*(?:lr : |LR is at |ra : |LR \[[0-9a-f]*\] |RP\(r2\): |PR is at |ra is at |ra    : )"
+        r"(?:\[<[0-9a-f]*>\] )?(?P<function>" + NAME + ")" + _AT + _MODULE + _FILE
     )
 
 
@@ -124,7 +121,7 @@ def _heading() -> re.Pattern[str]:
 
 def frame(text: str) -> Frame | None:
     """The frame that a cleaned line is, or nothing."""
-    if "+" not in text and ".c:" not in text and ".h:" not in text and " from " not in text:
+    if "+" not in text and "-0x" not in text and ".c:" not in text and ".h:" not in text and " from " not in text:
         bare = _bare().match(text) if " 0x" in text else None
         return Frame("", 0, 0, not bare["unsure"], address=int(bare["address"], 16)) if bare else None
     if " from " in text and (found := _arm().match(text)):
@@ -147,6 +144,25 @@ def frame(text: str) -> Frame | None:
     if found["size"] is None and not found["open"]:
         return None
     return _made(found, not found["unsure"], text)
+
+
+@cache
+def _several() -> re.Pattern[str]:
+    """Frames of which several stand in a line: of x86_64 before 2.6.18 (``<addr>{func+12}``, a module's as
+    ``{:mod:func+12}``), of ksymoops and klogd (``[func+12/34]``), of sparc's processors (``TPC[func+0x1/0x2]``)."""
+    return re.compile(
+        r"(?:(?:<[0-9a-f]{8,16}>|\[<[0-9a-f]+>\])?(?:\{(?::(?P<module>\w+):)?|(?<![\w\]>])\[)(?=[\w.$]+\+\d+[/}])"
+        r"|\b(?:TPC|I7|RPC)\[)"
+        r"(?P<function>" + NAME + r")\+(?:0x)?(?P<offset>(?P<number>\d+(?=[/}]))?[0-9a-f]*)(?:/(?:0x)?[0-9a-f]+)?[}\]]"
+    )
+
+
+def several(text: str) -> list[Frame]:
+    """The frames of a line that holds more than one, as old kernels wrote them; else nothing."""
+    return [
+        Frame(plain(one["function"]), int(one["offset"][:16], 10 if one["number"] else 16), module=one["module"] or "")
+        for one in _several().finditer(text)
+    ]
 
 
 def _made(found: re.Match[str], sure: bool, text: str) -> Frame:

@@ -62,7 +62,7 @@ class Rule(NamedTuple):
 
 def all_rules() -> tuple[Rule, ...]:
     """Every rule, the more special ones first: the first whose pattern is found in a line counts."""
-    from lab.console.rules import corruption, lockdep, machine, oops, other, panic, sanitizer, stall, warning
+    from lab.console.rules import corruption, lockdep, machine, oops, other, others, panic, sanitizer, stall, warning
 
     return (
         sanitizer.RULES
@@ -70,6 +70,7 @@ def all_rules() -> tuple[Rule, ...]:
         + stall.RULES
         + corruption.RULES
         + warning.RULES
+        + others.RULES
         + oops.RULES
         + panic.RULES
         + machine.RULES

@@ -8,10 +8,10 @@ DYING = (
     r"_*dump_stack\w*|hex_dump_\w+",
     r"show_(?:stack|regs|trace|registers|backtrace)\w*",
     r"dump_backtrace\w*|unwind_backtrace|walk_stackframe|arch_stack_walk|stack_trace_\w+|save_stack\w*|save_trace",
-    r"_*v?printk\w*|vprintk_\w+|console_(?:unlock|flush_all|emit_next_record)|print_\w+|pr_\w+",
+    r"_*v?printk\w*|vprintk_\w+|console_(?:unlock|emit_next_record)|print_\w+|pr_\w+",
     r"_*warn_slowpath\w*|__warn\w*|warn_alloc\w*|report_bug\w*|__report_bug|fixup_bug\w*|is_valid_bugaddr|bug_handler|handle_bug|__bug\w*",
     r"v?panic|nmi_panic|check_panic_on_warn|panic_print_sys_info|end_report|die|__die\w*|die_\w+|arm_notify_die|oops_\w+|crash_\w+|bust_spinlocks",
-    r"do_trap\w*|do_error_trap|notify_die|make_task_dead|__stack_chk_fail|fortify_panic|__fortify_panic|usercopy_\w+",
+    r"do_trap\w*|do_error_trap|notify_die|make_task_dead|__stack_chk_fail|_*fortify_(?:panic|report)|usercopy_\w+",
     r"lkdtm_do_action|rewind_stack_\w+|_*\w+_panic|skb_put|__skb_put|skb_push|skb_put_\w+",
 )
 
@@ -24,6 +24,8 @@ TRAPS = (
     r"el[01]\w*_(?:handler|sync|irq|fiq|error|dbg|undef|da|ia|abort|bti|fpac|interrupt)|el[01]_\w+|el1h_\w+|brk_handler|call_undef_hook|do_debug_exception|do_sea|do_serror|do_alignment_fault",
     r"__(?:und|dabt|pabt|irq|fiq)_(?:svc|usr|invalid)\w*|do_(?:DataAbort|PrefetchAbort)|do_cp15instr|v7_\w+_abort",
     r"handle_exception|ret_from_exception|do_trap_\w+|excp_vect_table\w*|program_check_\w+|data_access_\w+|data_storage_\w+|instruction_access_\w+|handle_page_fault|interrupt_return\w*|exception_common\w*",
+    r"handle_interruption|handle_unaligned|emulate_[lsf]\w+|parisc_terminate|pgm_check_handler\w*|__do_pgm_check|do_(?:dat|protection|asce|monitor)_exception|monitor_event_exception|illegal_op|specification_exception|do_(?:ext|io)_irq|(?:ext|io)_int_handler",  # parisc, s390
+    r"do_(?:ri|bp|tr|ade|cpu|fpe|be|ov|sparc64_fault|mna|privact|entUnaUser|entUna|entIF|entArith|address_error|reserved_inst|hash_fault|bad)|handle_(?:ri|bp|tr|ade[ls]|cpu|sys|tlb[lsm])(?:_int)?|tlb_do_page_fault_\d|do_trap_or_bp|sparc64_realfault_\w+|kernel_(?:unaligned|mna)_trap\w*|mem_address_unaligned|sun4v_(?:do_)?mna|tl[01]_\w+|entMM|entUna|entIF|call_dpf|tlb_miss_\w+|ia64_(?:fault|bad_break|do_page_fault|native_leave_kernel|leave_kernel|illegal_op_fault)|(?:Data|Instruction)(?:Access|TLBError|Storage)\w*|unrecoverable_exception|EV_\w+",  # mips, sparc, alpha, sh, ia64, powerpc, arc
     r"fixup_exception|ex_handler_\w+|kernel_exc_\w+|bad_kernel_fault\w*|bad_page_fault|_exception\w*|ret_from_except\w*",
 )
 
@@ -37,7 +39,7 @@ SANITIZERS = (
 # They do what the caller asked: count, link, compare, copy.
 CARRIERS = (
     r"_*refcount_\w+|(?:arch_|raw_|instrumented_)?_*atomic(?:64|_long)?_(?:read|set|inc|dec|add|sub|fetch|cmpxchg|xchg|try|or|and|andnot|long)\w*|kref_\w+",
-    r"_*(?:list|hlist|hlist_bl|hlist_nulls|plist|llist)_(?:add|del|move|splice|cut|empty)\w*|__list_\w+",
+    r"_*(?:list|hlist|hlist_bl|hlist_nulls|plist|llist|klist|list_lru)_(?:add|del|move|splice|cut|empty|next|prev|remove|put|get|iter\w*|node_attached)\w*|__list_\w+|_*(?:inode|list)_\w*list_move\w*|device_for_each_child\w*|bus_for_each_\w+",
     r"_*debug_(?:print_object|check_no_obj_freed|object\w+|objects?_\w+|locks_off)|__debug_\w+|debug_(?:mutex|rt_mutex|spin_lock|write_lock|read_lock)\w*|lookup_object",
     r"(?:nla_|_*)mem(?:cpy|set|move|cmp|chr|scan|zero|dup|chr_inv|set16|set32|set64|set_p)(?:_\w+)?",
     r"_*str(?:n?cpy|n?cmp|n?len|n?cat|n?case(?:cmp)?|r?chr|chrnul|lcpy|lcat|s?cpy|scpy|n?str|sep|p?brk|c?spn|dup|ndup|replace|im|nchr|npbrk|cspn|spn)(?:_\w+)?|sized_strscpy\w*",
@@ -54,7 +56,7 @@ ALLOCATORS = (
     r"_*kv?[mzc]alloc\w*|_*kmalloc\w*|_*kzalloc\w*|_*kcalloc\w*|_*kvmalloc\w*|__do_kmalloc\w*|_*krealloc\w*|__do_krealloc|_*kmemdup\w*|_*kstrdup\w*|_*kstrndup|memdup_user\w*|vmemdup_user\w*|strndup_user",
     r"_*k[vz]*free(?:_const|_sensitive|_bulk|_link|_rcu\w*|_mult)?|_*kmem_cache_(?:alloc|free|zalloc|create|destroy)\w*|_*kmem_(?:alloc|free)\w*|___cache_free|__cache_free|__do_cache_alloc|cache_(?:alloc|free|grow|flusharray)\w*",
     r"_*slab_\w+|___slab_alloc|_*slub_\w+|object_err|free_debug_processing|alloc_debug_processing|free_to_partial_list|check_(?:slab|object|bytes_and_report|pad_bytes)|init_object|new_slab\w*|allocate_slab|alloc_single_from_\w+|free_slab|discard_slab|get_partial\w*|deactivate_slab|_*unfreeze_partials|put_cpu_partial|do_slab_free|on_freelist|memcg_slab_\w+|alloc_from_pcs|__free_slab|free_large_kmalloc|free_nonslab_page|verify_redzone_\w+|fixup_\w+(?:redzone|object)\w*",
-    r"_*free_(?:frozen_)?pages(?:_ok|_exact)?|free_unref_(?:page|folio)\w*|free_the_page|_*vmalloc\w*|_*vzalloc\w*|__vmalloc_\w+|kvfree\w*|vfree|__vfree|devm_k\w+|devres_alloc\w*|__devres_alloc\w*|alloc_dr|mempool_(?:kmalloc|kfree|alloc_slab|free_slab)|dma_pool_\w+",
+    r"_*free_(?:frozen_)?pages(?:_ok|_exact)?|free_unref_(?:page|folio)\w*|free_the_page|_*vmalloc\w*|_*vzalloc\w*|__vmalloc_\w+|kvfree\w*|vfree|__vfree|devm_k\w+|devres_alloc\w*|__devres_alloc\w*|alloc_dr|mempool_(?:kmalloc|kfree|alloc_slab|free_slab)|dma_pool_\w+|_*set_page_owner|post_alloc_hook|get_page_from_freelist|_*rmqueue\w*|_*alloc_pages_(?:slowpath|cpuset_fallback|direct_\w+|may_oom)\w*|filemap_alloc_folio\w*|do_kmem_cache_create|create_cache|kmem_cache_open|check_slab_allocation|alloc_workqueue_attrs\w*",
 )
 
 # They end, cancel, queue, wake and wait for what somebody else began.
@@ -62,14 +64,14 @@ ERRANDS = (
     r"_*queue_(?:delayed_|rcu_)?work(?:_on|_node)?|_*queue_delayed_work\w*|_*flush_work|start_flush_work|flush_workqueue|destroy_workqueue|drain_workqueue|_*cancel_work_(?:timer|sync)|cancel_delayed_work_sync|try_to_grab_pending|work_grab_pending|schedule_(?:delayed_)?work(?:_on)?",
     r"kthread_(?:stop|stop_put|unpark|flush_work|flush_worker|destroy_worker)|_*wake_up(?:_common|_locked|_sync|_interruptible|_process|_state|_bit|_all|_nr|_poll|_pollfree)?\w*(?<!new_task)|complete(?:_all|_with_flags|_on_current_cpu)?|swake_up_\w+|ttwu_\w+|default_wake_function|autoremove_wake_function|woken_wake_function",
     r"_*(?:try_to_)?del_timer\w*|timer_shutdown\w*|lock_timer_base|detach_if_pending|mod_timer|add_timer\w*|timer_is_static_object|hrtimer_(?:cancel|try_to_cancel|start_range_ns|active)|lookup_object|assert_init_not_present",
-    r"kobject_(?:put|get|del|cleanup|release|uevent|uevent_env|delete)|add_uevent_var|kset_(?:put|unregister)|put_device|get_device|device_(?:release|unregister)|_*kfree_skb\w*|consume_skb|_*dev_kfree_skb\w*|kmalloc_reserve|sysfs_remove_\w+|_*device_add_disk|media_device_unregister\w*|hwrng_unregister",
+    r"_*kobject_(?:put|get|del|release|uevent|uevent_env|delete)|add_uevent_var|kset_(?:put|unregister)|put_device|get_device|device_(?:release|unregister)|_*kfree_skb\w*|consume_skb|_*dev_kfree_skb\w*|kmalloc_reserve|sysfs_remove_\w+|_*device_add_disk|media_device_unregister\w*|hwrng_unregister",
     r"usb_(?:submit_urb|control_msg\w*|bulk_msg|interrupt_msg|kill_urb|start_wait_urb|alloc_urb|alloc_coherent|hcd_submit_urb)|hcd_buffer_alloc|_dev_(?:info|err|warn|notice|crit|printk)|dev_(?:vprintk_emit|printk_emit)|__dev_printk|warn_bogus_irq_restore|rb_(?:insert_color\w*|link_node|next|first|last|prev)|__rb_\w+",
-    r"read_word_at_a_time|ip[46]?_(?:addr_)?string\w*|ip6_compressed_string|ip6_addr_string_sa|ref_tracker_\w+|\w*drop_nlink|find_lock_entries|get_random_bytes\w*|_*alloc_(?:frozen_)?pages?(?:_\w+)?|_*get_free_pages\w*|get_zeroed_page\w*|prepare_alloc_pages|_*folio_alloc\w*|kmalloc_order\w*|_*kmalloc_large\w*|fs_reclaim_\w+|__fs_reclaim_\w+|nla_strcmp|truncate_inode_pages_range|iput|ieee80211_queue_(?:delayed_)?work|crc16|crc32\w*|_*round(?:up|down)_pow_of_two|aes_(?:en|de)crypt|perf_trace_\w+|trace_event_\w+|__traceiter_\w+|__bpf_trace_\w+|_*btrfs_printk|audit_log_\w*string\w*|(?:\w+_)?(?:assertfail|assfail)|copy_(?:page|folio)_from_iter_atomic|_*ns_ref_\w+|page_counter_cancel|blk_mq_unfreeze_queue\w*|device_destroy|device_property_\w+|rb_first_postorder|rb_next_postorder|sock_i_ino|_*copy_(?:to|from)_iter\w*|copyout|copyin|poison_slab_object|unpoison_slab_object|unregister_netdevice_queue|unregister_netdevice_many\w*|rollback_registered\w*|unregister_netdev",
+    r"read_word_at_a_time|ip[46]?_(?:addr_)?string\w*|ip6_compressed_string|ip6_addr_string_sa|ref_tracker_\w+|\w*drop_nlink|find_lock_entries|get_random_bytes\w*|_*alloc_(?:frozen_)?pages?(?:_\w+)?|_*get_free_pages\w*|get_zeroed_page\w*|prepare_alloc_pages|_*folio_alloc\w*|kmalloc_order\w*|_*kmalloc_large\w*|fs_reclaim_\w+|__fs_reclaim_\w+|nla_strcmp|truncate_inode_pages_range|iput|ieee80211_queue_(?:delayed_)?work|crc16|crc32\w*|_*round(?:up|down)_pow_of_two|perf_trace_\w+|trace_event_(?:raw_event_\w+|buffer_\w+|get_offsets_\w+|ignore_this_pid|output_call|printf)|__traceiter_\w+|__bpf_trace_\w+|_*btrfs_printk|audit_log_\w*string\w*|(?:\w+_)?(?:assertfail|assfail)|copy_(?:page|folio)_from_iter_atomic|_*ns_ref_\w+|page_counter_cancel|blk_mq_unfreeze_queue\w*|device_destroy|device_property_\w+|rb_first_postorder|rb_next_postorder|sock_i_ino|_*copy_(?:to|from)_iter\w*|copyout|copyin|poison_slab_object|unpoison_slab_object|unregister_netdevice_queue|unregister_netdevice_many\w*|rollback_registered\w*|unregister_netdev",
 )
 
 # They lock, and they watch locks.
 LOCKS = (
-    r"\w*(?:read|write|transaction)_(?:un)?lock\w*",  # a subsystem's own name for one
+    r"\w*(?:read|write|transaction)_(?:un)?lock(?!ed)\w*",  # a subsystem's own name for one
     r"_*lock_(?:acquire|release|is_held|acquired|contended|downgrade|set|pin|unpin|classes|class|torture)\w*|_*lockdep_\w+|mark_(?:lock|held|usage)\w*|validate_chain|register_lock_class|assign_lock_key|look_up_lock_class|__bfs\w*|valid_state|hlock_\w+|reacquire_held_locks|find_held_lock|match_held_lock|debug_check_no_locks_\w+|add_lock_to_list|check_(?:\w*usage\w*|\w*deadlock\w*|prev_add|prevs_add|noncircular|irq\w*|wait_context|chain_key|path|flags)|debug_lockdep_\w+|rcu_lockdep\w*",
     r"_*raw_(?:spin|read|write)_\w+|_*(?:spin|read|write)_(?:lock|unlock|trylock|is_locked|bug|dump)\w*|spin_(?:bug|dump)|rwlock_bug|do_raw_\w+|_*(?:native_|pv_|__pv_)*queued_(?:spin|read|write)_\w+|__pv_queued_\w+|kvm_wait|pv_wait\w*|pv_kick\w*|ticket_spin_\w+|arch_spin_\w+|osq_lock|mcs_spin_\w+|virt_spin_lock",
     r"_*(?:ww_)?mutex_(?:lock|unlock|trylock|spin|optimistic|can_spin|acquire|destroy)\w*|__ww_\w+|_*rt_mutex_\w+|rtlock_\w+|_*rt_(?:spin|read|write)_\w+|task_blocks_on_rt_mutex|_*down(?:_(?:read|write|killable|interruptible|trylock|timeout|common|nested)\w*)?|_*up(?:_(?:read|write)\w*)?|_*rwsem_\w+|call_rwsem_\w+|_*rwbase_\w+|percpu_(?:down|up)_\w+|__percpu_(?:down|up|rwsem)\w*|__down_\w+|class_\w+_(?:constructor|destructor)",
@@ -88,7 +90,9 @@ LOCKERS = (
 
 # They wait for a subsystem, and say nothing of who made them.
 WAITING_FOR = (
-    r"kthread_park|_*flush_workqueue|flush_delayed_work|blk_(?:mq_)?(?:freeze_queue|mq_freeze_queue)\w*|device_lock|_*device_driver_(?:lock|attach)|console_lock|percpu_rwsem_wait|super_lock|sb_wait_write|nfnl_lock|genl_lock|_*filemap_get_folio\w*|pagecache_get_page|do_read_cache_(?:page|folio)|read_cache_(?:page|folio)|truncate_inode_pages_range|wb_wait_for_completion|_*wait_on_freeing_inode|wait_for_device_probe|usb_(?:control_msg|bulk_msg|start_wait_urb|kill_urb)\w*|_*synchronize_\w*rcu\w*|i2c_del_adapter|_*lock_sock\w*|lock_sock_nested|io_wq_exit_workers|device_shutdown|kernel_restart_prepare|mb_cache_entry_wait_unused|\w+_wait_for_firmware_load|_*filemap_fdatawait\w*|get_device_parent|_*submit_bio_wait|xfs_buf_lock|xlog_wait\w*|wait_extent_bit|btrfs_inode_lock|cgroup_lock_and_drain_offline|wait_for_key_construction|mmap_\w*lock\w*|nfsd_shutdown_threads",
+    r"\w*_wait(?:_\w+)?|_*wait_\w+",
+    r"\w+_(?:try)?lock(?:_\w+)?",  # a subsystem's own name for taking one
+    r"kthread_park|(?:un)?register_netdevice_notifier\w*|_*flush_workqueue|flush_delayed_work|blk_(?:mq_)?(?:freeze_queue|mq_freeze_queue)\w*|device_lock|_*device_driver_(?:lock|attach)|console_lock|percpu_rwsem_wait|super_lock|sb_wait_write|nfnl_lock|genl_lock|_*filemap_get_folio\w*|pagecache_get_page|do_read_cache_(?:page|folio)|read_cache_(?:page|folio)|truncate_inode_pages_range|wb_wait_for_completion|_*wait_on_freeing_inode|wait_for_device_probe|usb_(?:control_msg|bulk_msg|start_wait_urb|kill_urb)\w*|_*synchronize_\w*rcu\w*|i2c_del_adapter|_*lock_sock\w*|lock_sock_nested|io_wq_exit_workers|device_shutdown|kernel_restart_prepare|mb_cache_entry_wait_unused|\w+_wait_for_firmware_load|_*filemap_fdatawait\w*|get_device_parent|_*submit_bio_wait|xfs_buf_lock|xlog_wait\w*|wait_extent_bit|btrfs_inode_lock|cgroup_lock_and_drain_offline|wait_for_key_construction|mmap_\w*lock\w*|nfsd_shutdown_threads",
 )
 
 # What stands between an interrupt and the work that it came upon, or keeps a kernel going without meaning anything.

@@ -11,6 +11,9 @@ _NEXT = (
 )
 """Who takes the lock, who holds the other; where helpers do both, who took the first of them before."""
 
+TAKERS = r"_*lock_sock\w*|wait_for_\w+|pm_runtime_set_memalloc_noio"
+"""They take a lock that their caller should have made, or should not have made anew."""
+
 RULES: tuple[Rule, ...] = (
     Rule(
         word="deadlock",
@@ -131,7 +134,7 @@ RULES: tuple[Rule, ...] = (
         pattern=r"INFO: trying to register non-static key",
         title="INFO: trying to register non-static key in {func}",
         example="INFO: trying to register non-static key.",
-        over=r"_*lock_sock\w*|wait_for_\w+",
+        over=TAKERS,
         blame="frames",
     ),
     Rule(

@@ -7,27 +7,27 @@ arch/powerpc/kernel/traps.c, arch/mips/mm/fault.c, arch/s390/mm/fault.c and thei
 
 from lab.console.rules import Refine, Rule
 
+BUGS = (
+    Refine(
+        r"list_(?:add|del) corruption|kernel BUG at \S*lib/list_debug\.c",
+        "BUG: corrupted list in {func}",
+        "corrupted-list",
+        "corruption",
+    ),
+    Refine(r"usercopy: |kernel BUG at \S*mm/usercopy\.c", "BUG: bad usercopy in {func}", "usercopy", "corruption"),
+)
+
 RULES: tuple[Rule, ...] = (
     Rule(
         word="bug",
         kind="bug",
-        needles=("ernel BUG ",),
-        pattern=r"[kK]ernel BUG (?:at|in)\b(?: (?P<where>\S+:\d+|\S+))?",
+        needles=("ernel BUG ", "ernel bug at "),
+        pattern=r"[kK]ernel (?:BUG|bug) (?:at|in)\b(?: (?P<where>\S+:\d+|\S+))?",
         title="kernel BUG in {func}",
         example="kernel BUG at mm/mempolicy.c:1785!",
         alternatives=("kernel BUG at {place}!",),
         fatal=True,
-        refine=(
-            Refine(
-                r"list_(?:add|del) corruption|kernel BUG at \S*lib/list_debug\.c",
-                "BUG: corrupted list in {func}",
-                "corrupted-list",
-                "corruption",
-            ),
-            Refine(
-                r"usercopy: |kernel BUG at \S*mm/usercopy\.c", "BUG: bad usercopy in {func}", "usercopy", "corruption"
-            ),
-        ),
+        refine=BUGS,
     ),
     Rule(
         word="stack-overflow",

@@ -1,6 +1,7 @@
 """WARN() and its relatives: kernel/panic.c (__warn), lib/refcount.c, lib/debugobjects.c, lib/kobject.c, the unwinder."""
 
 from lab.console.rules import Refine, Rule
+from lab.console.rules.lockdep import TAKERS
 
 _REFINE = (
     Refine(r"list_(?:add|del) (?:corruption|double add)", "BUG: corrupted list in {func}", "list", "corruption"),
@@ -16,7 +17,7 @@ _REFINE = (
         "WARNING: locking bug in {func}",
         "lockdep-bug",
         "lockdep",
-        over=r"_*lock_sock\w*|wait_for_\w+",
+        over=TAKERS,
     ),
     Refine(
         r"at (?:\S*/)?lib/kobject\.c:",
