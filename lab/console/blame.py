@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from lab.console.types import Frame
 
@@ -41,6 +41,7 @@ def plain(name: str) -> str:
     return name
 
 
+@lru_cache(maxsize=1024)
 def is_helper(name: str, family: str = "helper") -> bool:
     """Whether the function only carries the blow; ``family`` widens it: ``waiter`` for what is stuck, ``interrupt``."""
     return _names(family).match(name) is not None
