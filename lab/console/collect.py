@@ -75,8 +75,8 @@ class Collector:
 
     def line(self, line: Numbered, time: float | None, caller: str, rules: dict[int, Rule]) -> None:
         """Take the next line; ``rules`` are those whose needles stand in it, by their places in the rules' order."""
-        begun = any(rule.role != "prelude" for rule in rules.values())
-        if (self.open or begun) and self._echo.hears(time, line.text, replayed=not self.open):
+        told = self.open or (rules and any(rule.role != "prelude" for rule in rules.values()))
+        if told and self._echo.hears(time, line.text, replayed=not self.open):
             self._printed_again(line, caller)
             return
         if line.text and line.text == self._before[1] and self.open and not rules:
@@ -236,7 +236,7 @@ class Collector:
         if outer := reading.outer:
             outer.lines.extend(reading.lines[: REPORT_LINES - len(outer.lines)])
             outer.seen += len(reading.lines)
-            whole = replace(self._finding(outer), last_line=reading.start - 1)
+            whole = replace(self._finding(outer), last_line=max(outer.start, reading.start - 1))
             self._keep(whole, outer.rule)
             found = replace(found, primary=False)
         if reading.rule.trace and not found.frames:

@@ -135,3 +135,10 @@ def test_the_same_warning_of_two_tasks_while_the_clock_stands_still_is_two_findi
     other = [line.replace("102", "105") for line in lines]
     assert damage(scan(stamped([*lines, *other], step=0))) == [(), ()]
     assert damage(scan(stamped([*lines, *lines], step=0))) == [("printed twice",)]
+
+
+def test_two_headers_torn_into_one_line_end_no_earlier_than_they_begin() -> None:
+    header = "[    1.000000] BUG: KASAN: slab-out-of-bounds in foo"
+    report = scan([f"{header}[    1.000001] Uhhuh. NMI received for unknown reason 31 on CPU 0.", "x"])
+    assert all(one.line <= one.last_line for one in report.findings)
+    assert report.findings
