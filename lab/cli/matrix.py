@@ -211,12 +211,13 @@ def hands_of(
     if text is None:
         yield runner, None
         return
+    from lab.cli.common import tell
     from lab.cli.on import wish_of
     from lab.remote.cells import Elsewhere, many
     from lab.remote.spec import parse
 
     spec = parse(text)
-    with many(spec, found.ready, setup, wish_of(wishes)) as hands:
+    with many(spec, found.ready, setup, wish_of(wishes), tell) as hands:
         yield Elsewhere(runner, bool(spec.count)), hands
 
 

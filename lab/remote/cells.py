@@ -25,7 +25,7 @@ from lab.matrix.plan import Job
 from lab.matrix.schedule import Made, Runner, summed
 from lab.paths import Paths
 from lab.remote import cellwork, wire
-from lab.remote.cluster import ALONE_SECONDS, await_workers, cluster, is_gone, known
+from lab.remote.cluster import ALONE_SECONDS, Roll, await_workers, cluster, is_gone, present
 from lab.remote.on import Wish, request_for
 from lab.remote.spec import Spec
 from lab.remote.ssh import Strange
@@ -389,8 +389,8 @@ class Elsewhere:
 
 
 @contextlib.contextmanager
-def many(spec: Spec, ready: Ready, setup: Setup, wish: Wish) -> Iterator[Many]:
-    """The cluster as the hands of a run of ``ready``."""
+def many(spec: Spec, ready: Ready, setup: Setup, wish: Wish, tell: Callable[[str], None]) -> Iterator[Many]:
+    """The cluster as the hands of a run of ``ready``. ``tell`` gets a line for each worker that goes or comes."""
     requests: dict[int, tuple[bytes, str]] = {}
     wanted, bases = {}, dict[str, Base]()
     version = this_version().name
@@ -409,7 +409,7 @@ def many(spec: Spec, ready: Ready, setup: Setup, wish: Wish) -> Iterator[Many]:
     with cluster(spec, tuple(bases.values()), setup.paths, setup.progress) as client:
         first = toolchain_resource(next(iter(wanted.values())).toolchain)
         await_workers(client, first, spec.expected)
-        yield hands(client, wants, wanted=wanted, paths=setup.paths, fixed=bool(spec.count or spec.hosts))
+        yield hands(client, wants, wanted=wanted, paths=setup.paths, fixed=bool(spec.count), tell=tell)
 
 
 def hands(
@@ -419,10 +419,18 @@ def hands(
     wanted: Mapping[str, cellwork.Wanted],
     paths: Paths,
     fixed: bool,
+    tell: Callable[[str], None],
 ) -> Many:
     """The workers of ``client`` as hands; where no more workers will come (``fixed``), none is waited for."""
     patience = 0.0 if fixed else ALONE_SECONDS
-    workers = Workers(lambda: known(client), patience, gone=lambda: is_gone(client))
+    roll = Roll(tell)
+
+    def look() -> Sequence[Resources]:
+        there = present(client)
+        roll.call(there)
+        return list(there.values())
+
+    workers = Workers(look, patience, gone=lambda: is_gone(client))
     workers.refresh()
     sending = Sending(partial(Steady, Post(client)), workers, wants, wanted=wanted, paths=paths)
     return Many(workers, sending)

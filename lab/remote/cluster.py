@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import InfrastructureError, UserError
@@ -32,6 +33,9 @@ CLOSE_SECONDS = 15.0
 ANSWER_SECONDS = 30.0
 ALONE_SECONDS = 300.0
 """So long a cluster may be without any worker before the work is given up."""
+
+NAMED = 5
+"""So many machines are named in one line."""
 
 
 @contextlib.contextmanager
@@ -107,6 +111,11 @@ def is_gone(client: Client) -> bool:
 
 def known(client: Client) -> list[dict[str, float]]:
     """The resources of each worker that there is now."""
+    return list(present(client).values())
+
+
+def present(client: Client) -> dict[str, dict[str, float]]:
+    """The workers that there are now: their addresses, and what each has."""
 
     if is_gone(client):
         raise InfrastructureError(GONE)
@@ -119,7 +128,7 @@ def known(client: Client) -> list[dict[str, float]]:
         told = client.sync(identity, callback_timeout=ANSWER_SECONDS)
     except (OSError, TimeoutError) as error:
         raise InfrastructureError(f"the scheduler does not answer: {said(error)}") from None
-    return [dict(one.get("resources") or {}) for one in told["workers"].values()]
+    return {address: dict(one.get("resources") or {}) for address, one in told["workers"].items()}
 
 
 def workers(client: Client, resource: str) -> int:
@@ -152,12 +161,39 @@ def await_workers(client: Client, resource: str, count: int, seconds: float = ST
     return found
 
 
+class Roll:
+    """Tells who comes to a cluster and who leaves it, from the second look on."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.tell = tell
+        self.there: frozenset[str] | None = None
+
+    def call(self, addresses: Collection[str]) -> None:
+        """These are the workers that there are now."""
+        there = frozenset(addresses)
+        before = there if self.there is None else self.there
+        self.there = there
+        if before - there:
+            self.tell(f"gone from the cluster: {workers_at(before - there)}; {len(there)} left")
+        if there - before:
+            self.tell(f"come to the cluster: {workers_at(there - before)}; {len(there)} now")
+
+
+def workers_at(addresses: Collection[str]) -> str:
+    """How many workers of which machines, in words."""
+    counts = Counter(one.rpartition("//")[2].rpartition(":")[0] or one for one in addresses)
+    named = [f"{count} on {host}" for host, count in sorted(counts.items())]
+    more = f" and {len(named) - NAMED} more machines" if len(named) > NAMED else ""
+    return f"{len(addresses)} worker(s) ({', '.join(named[:NAMED])}{more})"
+
+
 class Lonely:
     """Gives up where a cluster has had no worker for long. A scheduler that is away may come back in the meantime."""
 
-    def __init__(self, client: Client, resource: str) -> None:
+    def __init__(self, client: Client, resource: str, tell: Callable[[str], None] = lambda _text: None) -> None:
         self.client = client
         self.resource = resource
+        self.roll = Roll(tell)
         self.seen = time.monotonic()
 
     def check(self) -> None:
@@ -167,7 +203,9 @@ class Lonely:
         found = 0
         with contextlib.suppress(Exception):  # it is being reached again
             if self.client.status == "running":
-                found = workers(self.client, self.resource)
+                there = present(self.client)
+                self.roll.call(there)
+                found = sum(bool(one.get(self.resource)) for one in there.values())
         now = time.monotonic()
         if found:
             self.seen = now

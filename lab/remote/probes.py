@@ -195,4 +195,4 @@ def probing(
         data, _ = wire.encode(request)
         sent = Sent(data, target, line.series_end, paths)
         executor = Steady(Post(client), {resource: 1})
-        yield Elsewhere(sent, Hands(Checked(executor, sent, tell), Lonely(client, resource).check), count)
+        yield Elsewhere(sent, Hands(Checked(executor, sent, tell), Lonely(client, resource, tell).check), count)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import InfrastructureError
@@ -40,6 +41,7 @@ def options(security: Any, paths: Paths) -> dict[str, Any]:
         "worker_command": "lab.remote.node",
         "security": security,
         "protocol": "tls://",
+        "log_directory": said("log-directory", str(paths.cache / "slurm")),
         "shared_temp_directory": said("shared-temp-directory", str(paths.cache / "slurm")),
         "scheduler_options": {"dashboard_address": None, **said("scheduler-options", {})},
         "name": "lab",
@@ -59,11 +61,12 @@ def jobs_as_workers(count: int, paths: Paths, progress: Progress) -> Iterator[tu
             raise InfrastructureError(f"{tool} is not here: this is no machine from which Slurm takes jobs")
     from lab.remote.cluster import closed
 
-    (paths.cache / "slurm").mkdir(parents=True, exist_ok=True, mode=0o700)
     security = Security.temporary()
     progress("host", f"{count} job(s) of Slurm")
+    wanted = options(security, paths)
     try:
-        cluster = SLURMCluster(**options(security, paths))
+        Path(wanted["shared_temp_directory"]).mkdir(parents=True, exist_ok=True, mode=0o700)
+        cluster = SLURMCluster(**wanted)
     except (ValueError, OSError) as error:
         raise InfrastructureError(f"no jobs of Slurm can be made: {str(error).splitlines()[0]}") from None
     try:

@@ -1,7 +1,8 @@
 """Being a worker of a cluster: what this machine has, told to the scheduler as Dask's resources.
 
 ``python -m lab.remote.worker`` is how one is started over SSH: the certificates come on its standard input, and it ends
-with all it started when that input ends, so that no connection leaves a worker behind.
+with all it started when that input ends, so that no connection leaves a worker behind. A worker of Dask's ends when it
+has not heard of its scheduler for half a minute; SSH bears longer silence, and then there is another one.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def resources(paths: Paths, boards: Sequence[str] = ()) -> dict[str, float]:
     from lab.settings import load_settings
 
     found: dict[str, float] = {os.uname().machine: 1, "cores": float(len(os.sched_getaffinity(0)))}
-    found["memory"] = float((available_memory() or 0) >> 30)
+    found["memory"] = float(min((available_memory() or 0) >> 30, given_memory()))
     for name, arch in arches().items():
         if shutil.which(arch.qemu):
             found[guest_resource(name)] = 1
@@ -70,6 +71,13 @@ def resources(paths: Paths, boards: Sequence[str] = ()) -> dict[str, float]:
     if proven_kvm(paths):
         found["kvm"] = 1
     return found | {f"board-{board}": 1 for board in boards}
+
+
+def given_memory(environ: Mapping[str, str] = os.environ) -> float:
+    """The memory in GB that a job of Slurm was given (sbatch(1), ``SLURM_MEM_PER_NODE``, in MB); without end where this
+    is none, or it was given all."""
+    said = environ.get("SLURM_MEM_PER_NODE", "")
+    return int(said) >> 10 if said.isdecimal() and int(said) else float("inf")
 
 
 def compilers(chosen: str | None) -> list[tuple[str | None, str]]:
@@ -150,31 +158,58 @@ def written(certificates: Certificates, folder: Path) -> list[str]:
 
 def main() -> None:
     """Be a worker of the scheduler in the first argument until standard input ends."""
+    from lab.process import die_with_parent
+
     address = sys.argv[1]
     data = sys.stdin.buffer.readline(TLS_BYTES)
     certificates = msgspec.json.decode(data, type=Certificates)
     with tempfile.TemporaryDirectory(prefix="lab-worker-") as folder:
         words = [*written(certificates, Path(folder)), "--local-directory", folder]
-        argv = command(address, resources(user_paths()), more=words)
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environment(), process_group=0)
-        try:
-            attend(child)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+        pause = PAUSE_SECONDS
+        while True:
+            began = time.monotonic()
+            argv = command(address, resources(user_paths()), more=words)
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                env=environment(),
+                process_group=0,
+                preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one thread, and nothing of Dask's here
+            )
+            try:
+                ended = attend(child)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+            if time.monotonic() - began > DEATH_SECONDS / 2:
+                pause = PAUSE_SECONDS
+            if ended or input_ends(pause):
+                return
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
-def attend(child: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of the input or of the worker, whichever comes first."""
+def attend(child: subprocess.Popen[bytes]) -> bool:
+    """Wait for the end of the input or of the worker, whichever comes first; whether it was the input's."""
     pidfd = os.pidfd_open(child.pid)
     try:
         while True:
             ready = select.select([0, pidfd], [], [])[0]
-            if pidfd in ready or not os.read(0, 4096):
-                return
+            if 0 in ready and not os.read(0, 4096):
+                return True
+            if pidfd in ready:
+                return False
     finally:
         os.close(pidfd)
+
+
+def input_ends(seconds: float) -> bool:
+    """Whether standard input ends within ``seconds``."""
+    limit = time.monotonic() + seconds
+    while select.select([0], [], [], max(0.0, limit - time.monotonic()))[0]:
+        if not os.read(0, 4096):
+            return True
+    return False
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from lab.remote import stay
 from lab.remote.cluster import await_workers, cluster
 from lab.remote.spec import parse
 from lab.remote.up import all_up, at, down
-from lab.remote.worker import Certificates
+from lab.remote.worker import Certificates, given_memory
 
 from .conftest import There, libraries_of_here, wait_for
 
@@ -152,6 +152,26 @@ def test_without_sbatch_there_is_no_slurm(tmp_path, monkeypatch):
     paths = Paths(cache=tmp_path, data=tmp_path, config=tmp_path)
     with pytest.raises(InfrastructureError, match="sbatch is not here"), cluster(parse("slurm"), (), paths, quiet):
         pass
+
+
+def test_a_job_of_slurm_writes_into_the_cache_where_nothing_is_said(tmp_path):
+    pytest.importorskip("dask_jobqueue", reason="the extra 'slurm' is not installed")
+    import dask
+
+    from lab.remote.slurm import options
+
+    paths = Paths(cache=tmp_path, data=tmp_path, config=tmp_path)
+    given = options(None, paths)
+    assert {given["log_directory"], given["shared_temp_directory"]} == {str(tmp_path / "slurm")}
+    with dask.config.set({"jobqueue.slurm.log-directory": "/logs"}):
+        assert options(None, paths)["log_directory"] == "/logs"
+
+
+@pytest.mark.parametrize(
+    ("said", "memory"), [("32768", 32.0), ("1500", 1.0), ("0", float("inf")), ("", float("inf")), ("x", float("inf"))]
+)
+def test_a_worker_has_the_memory_of_its_job(said, memory):
+    assert given_memory({"SLURM_MEM_PER_NODE": said}) == memory
 
 
 def test_what_a_job_of_slurm_is_asked_for_comes_from_dask_s_configuration(tmp_path):
