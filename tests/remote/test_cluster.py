@@ -231,8 +231,8 @@ def test_a_matrix_comes_to_the_same_on_two_workers(tmp_path):
         assert all(bool(attempt["where"]) == (name == "cluster") for attempt in attempts)
     assert found[0] == found[1]
     assert {key: word for key, (word, _) in found[0].items() if word != "good"} == {
-        ("end", "tiny-numa", "two-nodes"): "bad",
-        ("end", "tiny-numa", "one-node"): "bad",
+        "early-policy/end/tiny-numa/two-nodes/gcc": "bad",
+        "early-policy/end/tiny-numa/one-node/gcc": "bad",
     }
 
 
