@@ -68,8 +68,10 @@ def judge_report(report: Report, expect: Expect = ANY) -> Verdict:
         if first.fatal or report.marker is None:
             return Verdict("skip", f"another bug than the one looked for: {first.title} (line {first.line})", first)
     if report.marker is None:
-        notes = "".join(f"; {note}" for note in report.notes)
+        notes = "".join(f"; {note}" for note in (*report.notes, report.incomplete) if note)
         return Verdict("skip", f"no marker from user space; last sign of life: {report.stage or 'none'}{notes}")
+    if report.incomplete:
+        return Verdict("skip", f"user space ran, but {report.incomplete}")
     warnings = len(report.findings)
     note = f"; {warnings} finding(s) that do not count: {report.findings[0].title}" if warnings else ""
     return Verdict("good", f"user space ran{note}")

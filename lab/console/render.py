@@ -30,6 +30,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "kernel_offset": report.kernel_offset,
         "lines": report.lines,
         "notes": list(report.notes),
+        "incomplete": report.incomplete,
     }
 
 

@@ -25,6 +25,13 @@ LINE = 1 << 16
 Chunks = Iterator[bytes]
 
 
+class Damaged(UserError):
+    """A packed file that is cut off or damaged; raised where that is, after all that could be read before it."""
+
+    def __init__(self) -> None:
+        super().__init__("the packed file is cut off or damaged")
+
+
 def chunks(descriptor: int) -> Chunks:
     """What a file descriptor gives; the first piece is large enough to tell what it is, where there is so much."""
     first = b""
@@ -95,23 +102,26 @@ def whole_lines(stream: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _unpacked(stream: Chunks, begin: Callable[[], Any], errors: tuple[type[Exception], ...]) -> Chunks:
-    """Decompressed; several members one after the other, as ``cat a.gz b.gz`` makes them. What is cut off or damaged
-    ends there."""
-    engine = begin()
+    """Decompressed; several members one after the other, as ``cat a.gz b.gz`` makes them. :class:`Damaged` where one is
+    cut off, or no member."""
+    engine, within = begin(), False
     for chunk in stream:
         data = chunk
         while data or not getattr(engine, "needs_input", True):
+            within = True
             try:
                 made = engine.decompress(data, BLOCK)
             except errors:
-                return
+                raise Damaged from None
             if made:
                 yield made
             if engine.eof:
                 data = engine.unused_data.lstrip(b"\0")
-                engine = begin()
+                engine, within = begin(), False
             else:
                 data = getattr(engine, "unconsumed_tail", b"")
+    if within:
+        raise Damaged
 
 
 def _gunzipped(stream: Chunks) -> Chunks:

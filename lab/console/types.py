@@ -109,7 +109,8 @@ class Marker:
 class Report:
     """All that was read from one console. ``last_sign_of_life`` is its last line that is not empty, ``last_lines`` the
     last few (``LAST_LINES``), cleaned; ``last_initcall`` the one that was called last and did not return, where
-    ``initcall_debug`` was on. ``banner`` is the kernel's first line, ``Linux version 6.1.0 (…) … #1 SMP …``."""
+    ``initcall_debug`` was on. ``banner`` is the kernel's first line, ``Linux version 6.1.0 (…) … #1 SMP …``.
+    ``incomplete`` says why not all of the console could be read, where that is known."""
 
     findings: tuple[Finding, ...] = ()
     stages: tuple[Stage, ...] = ()
@@ -122,6 +123,7 @@ class Report:
     notes: tuple[str, ...] = field(default=())
     last_initcall: str = ""
     kernel_offset: int | None = None
+    incomplete: str = ""
 
     @property
     def stage(self) -> str:

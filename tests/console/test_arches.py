@@ -1,7 +1,7 @@
 """Reports of old kernels and of the rarer processors: title, functions in order, a register, the machine.
 
-The consoles are written after the kernel's own format strings (arch/*/kernel/traps.c, arch/*/kernel/process.c,
-arch/x86_64/kernel/traps.c of 2.6.16 and 2.6.24), each with as many lines as its kind needs.
+No guest made these consoles: they were written by hand in the kernels' formats, as far as those are known, each with as
+many lines as its kind needs. What a recorded one differs in counts more than they.
 """
 
 from __future__ import annotations

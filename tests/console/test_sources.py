@@ -20,6 +20,7 @@ import pytest
 from lab.console.scanner import Scanner, scan_file, scan_parts
 from lab.console.types import Report
 from lab.errors import UserError
+from lab.verdict import judge_report
 
 CONSOLES = Path(__file__).parents[1] / "data" / "consoles"
 NAMES = ("reporter-3.7-rc4", "early-policy-6.1", "zoo-6.1-debug/debug-uaf", "zoo-6.1-debian-arm64/arm64-null")
@@ -100,6 +101,25 @@ def test_of_a_file_that_is_cut_off_all_is_read_that_is_there(tmp_path: Path, pac
     (tmp_path / "log").write_bytes(pack(data)[: -100_000 if pack is gzip.compress else -5])
     found = scan_file(tmp_path / "log").findings
     assert pack is not gzip.compress or [one.signature for one in found][:1] == ["bug:policy_zonelist"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
+def test_a_boot_whose_file_has_lost_its_end_is_not_called_good(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    data = (CONSOLES / "clean-6.1.txt").read_bytes() + b"and so on\n" * (1 << 18)
+    (tmp_path / "whole").write_bytes(pack(data) + pack(b"more\n"))
+    assert judge_report(scan_file(tmp_path / "whole")).word == "good"
+    lost = data + os.urandom(1 << 20)  # a block of bzip2 is read whole or not at all
+    (tmp_path / "cut").write_bytes(pack(lost)[:-20])
+    report = scan_file(tmp_path / "cut")
+    assert report.marker
+    verdict = judge_report(report)
+    assert (verdict.word, verdict.reason) == ("skip", "user space ran, but the packed file is cut off or damaged")
+
+
+def test_a_packed_file_without_anything_in_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(gzip.compress(b"console")[:12])
+    with pytest.raises(UserError, match="cut off or damaged"):
+        scan_file(tmp_path / "log")
 
 
 def test_what_unpacks_to_very_much_is_read_with_bounded_memory(tmp_path: Path) -> None:
