@@ -135,12 +135,13 @@ class Place:
                 raise
 
     def make(self, folder: str) -> None:
-        """Make a folder; another writer may be doing the same."""
-        try:
-            self.fs.makedirs(folder, exist_ok=True)
-        except Exception:
-            if not self.fs.isdir(folder):
-                raise
+        """Make a folder; another writer may be doing the same, and be ahead or behind at any level of it."""
+        for _ in range(folder.count("/")):
+            with contextlib.suppress(Exception):
+                self.fs.makedirs(folder, exist_ok=True)
+            if self.fs.isdir(folder):
+                return
+        self.fs.makedirs(folder, exist_ok=True)
 
     def remove(self, name: str) -> None:
         """Remove a file; one that is gone already is no error."""

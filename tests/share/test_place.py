@@ -45,3 +45,27 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, monkeyp
     else:
         with pytest.raises(Unreachable, match="replaced"):
             place.read("there", 100)
+
+
+@pytest.mark.parametrize(("levels", "made"), [(1, True), (2, True), (0, False)])
+def test_a_folder_that_two_writers_make_at_once_is_made(tmp_path, monkeypatch, levels, made):
+    """SFTP's mkdir of what another made a moment ago fails, while the levels below it are not there yet."""
+    place = Place(parse(str(tmp_path)))
+    making, others = place.fs.makedirs, ["kernels", "kernels/ab"][:levels]
+
+    def makedirs(path, exist_ok):
+        if others:
+            (tmp_path / others.pop(0)).mkdir()
+            raise OSError("Failure")
+        if not made:
+            raise OSError("Permission denied")
+        making(path, exist_ok=exist_ok)
+
+    monkeypatch.setattr(place.fs, "makedirs", makedirs)
+    (tmp_path / "file").write_bytes(b"new")
+    if made:
+        place.put(tmp_path / "file", "kernels/ab/file.json")
+        assert (tmp_path / "kernels/ab/file.json").read_bytes() == b"new"
+    else:
+        with pytest.raises(Unreachable, match="Permission denied"):
+            place.put(tmp_path / "file", "kernels/ab/file.json")
