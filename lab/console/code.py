@@ -34,6 +34,9 @@ def read(text: str, machine: str) -> Code | None:
     width = max(len(digits) for _, digits, _ in tokens)
     if width % 2 or (width == 2) != (machine in ("x86_64", "i386", "")):
         return None
+    if width == 2:
+        marked = (at for at, (left, _, _) in enumerate(tokens) if left)
+        return Code(bytes.fromhex("".join(digits for _, digits, _ in tokens)), next(marked, -1), 1)
     data = bytearray()
     fault = -1
     for left, digits, _ in tokens:

@@ -1,7 +1,8 @@
 """From cleaned lines to findings: which line begins a report, which one it goes on with, which one ends it.
 
-Bounded whatever comes: a report is kept to ``REPORT_LINES`` lines, ``OPEN`` are read at a time, and of findings at most
-``FINDINGS`` are kept.
+Bounded whatever comes: a report is kept to ``REPORT_LINES`` lines and ``REPORT_SIZE`` characters, ``OPEN`` are read at
+a time, of findings at most ``FINDINGS`` are kept, and in full only while all of them together have no more than
+``SIZE``.
 """
 
 from __future__ import annotations
@@ -28,19 +29,28 @@ from lab.console.rules import Rule
 from lab.console.types import Finding
 
 REPORT_LINES = 600
+REPORT_SIZE = 1 << 18
 QUIET_LINES = 60
 FINDINGS = 200
+SIZE = 1 << 22
+FRAME_SIZE = 256
+"""What a frame counts for, in characters of text."""
+BRIEF = 24
+"""Lines and frames of a finding that is kept in short."""
 OPEN = 16
 
 
 class Collector:
     """Reports that are being read, by printk caller, and the findings they came to. ``complete``: the end of the fatal
-    report was seen (end trace, end of panic, reboot); ``dropped``: how many findings were not kept."""
+    report was seen (end trace, end of panic, reboot); ``dropped``: how many findings were not kept, ``shortened``: how
+    many not in full."""
 
     def __init__(self) -> None:
         self.open: dict[str, Reading] = {}
         self.findings: list[Finding] = []
         self.dropped = 0
+        self.shortened = 0
+        self._size = 0
         self.complete = False
         self._fatal: Finding | None = None
         self._before: tuple[float | None, str] = (None, "")
@@ -188,9 +198,10 @@ class Collector:
                 self._quiet(caller_, reading)
             return
         current.seen += 1
-        if len(current.lines) < REPORT_LINES:
-            current.lines.append(line)
         text = line.text
+        if len(current.lines) < REPORT_LINES and current.size < REPORT_SIZE:
+            current.lines.append(line)
+            current.size += len(text)
         if is_end(text):
             self._finish(current.caller)
             self.complete = self.complete or self._fatal is not None
@@ -234,7 +245,9 @@ class Collector:
             self._broke_in(reading.cut, reading)
         found = self._finding(reading, closed=closed)
         if outer := reading.outer:
-            outer.lines.extend(reading.lines[: REPORT_LINES - len(outer.lines)])
+            if outer.size < REPORT_SIZE:
+                outer.lines.extend(reading.lines[: REPORT_LINES - len(outer.lines)])
+                outer.size += reading.size
             outer.seen += len(reading.lines)
             whole = replace(self._finding(outer), last_line=max(outer.start, reading.start - 1))
             self._keep(whole, outer.rule)
@@ -254,6 +267,20 @@ class Collector:
             if earlier.primary and told_better(told, earlier):
                 self.findings[at] = replace(earlier, primary=False)
         if len(self.findings) < FINDINGS:
-            self.findings.append(told)
+            self.findings.append(self._bounded(told))
         else:
             self.dropped += 1
+
+    def _bounded(self, found: Finding) -> Finding:
+        """``found``, in short where those before it take all the room."""
+        size = sum(map(len, found.text)) + FRAME_SIZE * len(found.frames)
+        if self._size + size <= SIZE:
+            self._size += size
+            return found
+        self.shortened += 1
+        return replace(
+            found,
+            text=tuple(line[:200] for line in found.text[:BRIEF]),
+            frames=found.frames[:BRIEF],
+            functions=found.functions[:BRIEF],
+        )

@@ -16,7 +16,7 @@ class Echo:
     comes in the same order; without times only the line right before is the same."""
 
     def __init__(self) -> None:
-        self._printed: list[tuple[float | None, str]] = []
+        self._printed: list[tuple[float | None, int]] = []  # time, hash of the text
         self._heard = 0
 
     def begin(self) -> None:
@@ -29,9 +29,10 @@ class Echo:
         """Whether the line was printed before. ``replayed``: not all lines between are told."""
         if time is None or not text:
             return False
+        line = (time, hash(text))
         end = len(self._printed) if replayed else self._heard + (SURE if self._heard >= SURE else 1)
         for at in range(self._heard, min(end, len(self._printed))):
-            if self._printed[at] == (time, text):
+            if self._printed[at] == line:
                 self._heard = at + 1
                 return True
         return False
@@ -39,4 +40,4 @@ class Echo:
     def note(self, time: float | None, text: str) -> None:
         """A line that is new."""
         if text and len(self._printed) <= MOST:
-            self._printed.append((time, text))
+            self._printed.append((time, hash(text)))

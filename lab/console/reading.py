@@ -27,7 +27,7 @@ class Reading:
         "seen",
         "start",
         "time",
-        *("outer", "traced", "twice"),
+        *("outer", "size", "traced", "twice"),
     )
 
     def __init__(self, rule: Rule, groups: dict[str, str], line: Numbered, caller: str, time: float | None) -> None:
@@ -39,6 +39,7 @@ class Reading:
         self.time = time
         self.quiet = 0
         self.seen = 1
+        self.size = len(line.text)
         self.traced = False
         self.frames = 0
         self.twice = 0

@@ -101,6 +101,8 @@ class Scanner:
         last = _last_lines(tail)
         dropped = self._reports.dropped
         notes = [f"{dropped} more findings were not kept"] if dropped else []
+        if shortened := self._reports.shortened:
+            notes.append(f"{shortened} findings are kept in short")
         if not found and not self._boot.stages and is_binary(self._tail):
             notes.append("this is a binary file, not the text of a console")
         explained = tuple(_explained(one) if disassemble else one for one in found)
@@ -137,9 +139,10 @@ class Scanner:
             upto = index
             while upto < len(hits) and hits[upto].at < end:
                 upto += 1
-            self._lines += lines.count(block, counted, end)
+            ended = block[end - 1] == 10
+            self._lines += int(ended) if counted == position else lines.count(block, counted, end)
             counted = end
-            number = self._lines + (block[end - 1] != 10)
+            number = self._lines + (not ended)
             self._raw(number, bytes(block[position : min(end, position + lines.LIMIT)]), hits[index:upto])
             index = upto
             position = end
@@ -156,10 +159,11 @@ class Scanner:
     def _raw(self, number: int, raw: bytes, hits: list[Hit]) -> None:
         """One line as it came, with the needles that stand in it."""
         pieces = lines.split(raw)
+        needles = {hit.needle for hit in hits} if hits else ()
         for piece in pieces:
             text, time, caller = lines.clean(piece)
             rules: dict[int, Rule] = {}
-            for coarse in {hit.needle for hit in hits} if hits else ():
+            for coarse in needles:
                 for needle in table().covered[coarse]:
                     if needle.text in piece:
                         rules.update(needle.rules)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.console import collect, lines
 from lab.console.collect import FINDINGS
 from lab.console.lines import clean, count
 from lab.console.rules import all_rules
 from lab.console.scanner import Scanner
 from lab.console.types import Finding, Report
 
+CONSOLES = Path(__file__).parents[1] / "data" / "consoles"
 REPORT = """\
 ------------[ cut here ]------------
 kernel BUG at mm/mempolicy.c:1785!
@@ -182,6 +186,52 @@ def test_a_line_without_end_is_read_with_bounded_memory() -> None:
     assert scanner.close().findings[0].title == EXPECTED[0]
 
 
+def peak(data: bytes, times: int) -> tuple[int, Report]:
+    """Bytes that reading ``data`` so many times took at most, and what was read."""
+    scanner = Scanner()
+    scanner.feed(data)
+    tracemalloc.start()
+    try:
+        for _ in range(times):
+            scanner.feed(data)
+        report = scanner.close(disassemble=False)
+        return tracemalloc.get_traced_memory()[1], report
+    finally:
+        tracemalloc.stop()
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.one_of(fragment, st.binary(max_size=200)), min_size=1, max_size=30), st.booleans())
+def test_no_bytes_however_often_take_more_than_bounded_memory(parts: list[str | bytes], lined: bool) -> None:
+    data = [part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part for part in parts]
+    piece = (b"\n" if lined else b"").join(data) + b"\n"
+    assert peak(piece, 120_000 // len(piece) + 1)[0] < 10 << 20
+
+
+def test_long_reports_however_many_take_bounded_memory_and_that_they_are_short_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collect, "SIZE", 1 << 18)
+    monkeypatch.setattr(collect, "REPORT_SIZE", 1 << 16)
+    wide = "\N{GRINNING FACE}" * 900
+    lines = ["------------[ cut here ]------------", "WARNING: CPU: 0 PID: 1 at mm/a.c:7 NAME+0x1/0x2", "Call Trace:"]
+    lines += [" NAME+0x1/0x2", f"RAX: 0000000000000000 {wide}"] * 100
+    lines += ["---[ end trace 0000000000000000 ]---", ""]
+    data = "\n".join(lines)
+    scanner = Scanner()
+    tracemalloc.start()
+    for number in range(20):
+        scanner.feed(data.replace("NAME", f"func_{number:04d}").encode())
+    report = scanner.close()
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4 << 20 < 20 * 4 * len(data)
+    assert [one.title for one in report.findings] == [f"WARNING in func_{number:04d}" for number in range(20)]
+    assert report.notes[0].endswith("findings are kept in short")
+    assert len(report.findings[0].text) > 100
+    assert len(report.findings[-1].text) < 30
+
+
 def test_a_storm_of_reports_is_kept_bounded_and_told() -> None:
     scanner = Scanner()
     for number in range(FINDINGS + 50):
@@ -222,3 +272,48 @@ def test_line_ends_are_counted_right_in_blocks_of_short_and_of_long_lines(
     end = max(skipped, len(block) - left)
     assert count(block, skipped, end) == block.count(b"\n", skipped, end)
     assert count(bytes(block), 0, len(block)) == block.count(b"\n")
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(["[    0.000000]", "[1.000000][    T1]", "<4>[ 12.345678]", "[12.345678][T123456]", "[  1.5]", ""]),
+    st.sampled_from(["", " ", "  "]),
+    st.one_of(
+        fragment,
+        st.sampled_from(
+            [
+                "host kernel: x",
+                "kernel: [    1.000000] x",
+                "kern  :warn  : x",
+                "user :info : x",
+                "Nov  7 10:00:00 h kernel: x",
+                "AB> x",
+                "> x",
+                "R10: 0",
+                "RAX: 0000000000000000",
+                "[<ffffffff81175bce>] foo+0x1/0x2",
+                "[<>] foo+0x1/0x2",
+                "[] foo",
+                "[    2.000000] x",
+                "(3)[1:swapper/0]x",
+                "daemon :err : x",
+            ]
+        ),
+    ),
+)
+def test_the_quick_way_to_clean_a_line_is_the_same_as_the_careful_one(prefix: str, space: str, text: str) -> None:
+    line = (prefix + space + text).encode("utf-8", "surrogatepass")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_plain", lambda: re.compile("(?!)"))
+        careful = clean(line)
+    assert clean(line) == careful
+
+
+def test_most_lines_of_a_report_are_cleaned_the_quick_way_which_is_the_same() -> None:
+    raw = [line for path in CONSOLES.rglob("*.txt") for line in path.read_bytes().splitlines()]
+    quick = [lines._plain().match(lines.decode(line)) is not None for line in raw]
+    assert sum(quick) * 2 > len(quick)
+    got = [clean(line) for line in raw]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_plain", lambda: re.compile("(?!)"))
+        assert [clean(line) for line in raw] == got
