@@ -111,16 +111,21 @@ class State:
 
     @cached_property
     def counted(self) -> tuple[int, int]:
-        """Boots with and without the bug that tell its rate: those of the bad end, where it ever stayed away.
+        """Boots with and without the bug that tell its rate.
 
-        Other bad points are left at the first strike, or else taken for good, so that what is counted there makes a
-        flaky bug look more frequent than it is. They count where it never stayed away, or makes it look rarer.
+        Where it never stayed away: those of the two bad points that the answer rests on, the bad end and the smallest
+        bad one. What the search passed on its way says the same, but which points these are depends on who searches,
+        and what the answer comes to must not. Where it ever stayed away: those of the bad end. Other bad points are
+        left at the first strike, or else taken for good, so that what is counted there makes a flaky bug look more
+        frequent than it is; they count where they make it look rarer.
         """
         end = self.at(self.graph.bad)
-        bad = [tally for tally in self.known.values() if tally.bad]
-        whole = sum(tally.bad for tally in bad), sum(tally.good for tally in bad)
+        bad = {point: tally for point, tally in self.known.items() if tally.bad}
+        whole = sum(tally.bad for tally in bad.values()), sum(tally.good for tally in bad.values())
         if not whole[1]:
-            return whole
+            reach = self.graph.reach
+            smallest = min(bad, key=lambda point: (reach[point].bit_count(), point), default=self.graph.bad)
+            return end.bad + (bad[smallest].bad if smallest != self.graph.bad else 0), 0
         return min((end.bad, end.good), whole, key=lambda pair: -boots_needed(self.risk, *pair))
 
     @cached_property

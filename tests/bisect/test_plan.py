@@ -52,6 +52,28 @@ def test_the_good_neighbour_proves_the_base_innocent():
     assert 0 not in made.builds
 
 
+@pytest.mark.parametrize("workers", [2, 3, 7])
+@pytest.mark.parametrize("last", [1, 2, 9, 19])
+def test_the_answer_and_how_sure_it_is_do_not_depend_on_how_many_search(last, workers):
+    """Nor on how many points the search passed: only on those that are named in the proof."""
+    graph = line_graph(last)
+    for culprit in range(1, last + 1):
+        one, many = (
+            simulate(graph, line_sight(culprit, 1.0, random.Random(1)), Rules(), lambda _, n=n: Outlook(workers=n))
+            for n in (1, workers)
+        )
+        assert many.answer == one.answer
+        assert isinstance(one.answer, Found)
+        assert one.answer.confidence >= 0.99
+
+
+def test_a_bug_that_was_seen_to_stay_away_anywhere_is_not_taken_for_one_that_never_does():
+    always = State(line_graph(9), {9: SURE, 7: Tally(bad=1), 5: Tally(bad=1)}, Rules(), Outlook())
+    assert always.counted == (5, 0)
+    flaky = State(line_graph(9), {9: SURE, 7: Tally(bad=1, good=3), 5: Tally(bad=1)}, Rules(), Outlook())
+    assert flaky.counted == (6, 3)
+
+
 def test_the_base_is_built_where_the_first_patch_is_to_blame():
     made = simulate(line_graph(9), line_sight(1, 1.0, random.Random(1)), Rules())
     assert made.answer.candidates == (1,)

@@ -64,7 +64,12 @@ def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
 
 def told(result: dict[str, Any]) -> str:
     """A cell's reason without the number of the console's line, which one boot has more or less than another."""
-    return re.sub(r" \(line \d+\)", "", result["reason"])
+    return without_lines(result["reason"])
+
+
+def without_lines(text: str) -> str:
+    """``text`` without the numbers of a console's lines."""
+    return re.sub(r" \(line \d+\)", "", text)
 
 
 def words_of(document: dict[str, Any]) -> dict[str, tuple[str, str]]:
