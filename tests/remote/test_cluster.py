@@ -208,8 +208,8 @@ def answer_of(document):
 
 def verdict_of(probe):
     """What a point was taken for, and why."""
-    words = {key: probe[key] for key in ("subject", "commit", "verdict", "title", "signature", "boots", "same_image_as")}
-    return {**words, "reason": without_lines(probe["reason"])}
+    same = ("subject", "commit", "verdict", "title", "signature", "boots", "same_image_as")
+    return {**{key: probe[key] for key in same}, "reason": without_lines(probe["reason"])}
 
 
 @pytest.mark.build
