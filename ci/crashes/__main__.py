@@ -1,10 +1,10 @@
 """ci/zoo: boot a crash zoo and compare what the console analysis says with what each trigger is known to do.
 
-The kernel is Linux 6.1 or 3.7 with tests/data/zoo/lab_zoo.c in it, and LKDTM where it has a file for each trigger
-(6.1). Variants: "tiny" (the lab's smallest kernel, for a few triggers), "plain" (hardened usercopy, fortified strings,
-KFENCE), "debug" (KASAN, UBSAN, lockdep, debug objects, kmemleak), "kcsan", and "kmsan" (needs clang). Expected titles
-stand beside the triggers: in lab_zoo.c, in lkdtm.toml, and in zoo.toml, which also says what a trigger needs on the
-kernel's command line.
+The kernel is Linux 6.1, 6.12 or 3.7 with tests/data/zoo/lab_zoo.c in it, and LKDTM where it has a file for each trigger
+(from 6.1). Variants: "tiny" (the lab's smallest kernel, for a few triggers), "plain" (hardened usercopy, fortified
+strings, KFENCE), "debug" (KASAN, UBSAN, lockdep, debug objects, kmemleak), "kcsan", "kmsan" (needs clang) and "lockup"
+(hard lockups, from 6.5). Expected titles stand beside the triggers: in lab_zoo.c, in lkdtm.toml, and in zoo.toml, which
+also says what a trigger needs on the kernel's command line.
 
     ci/zoo --work FOLDER [--variant tiny] [--only NAME]... [--record FOLDER] [--build-only]
     ci/zoo --source TREE --work FOLDER [--variant debug] …

@@ -132,7 +132,7 @@ def tools(tree: Path, variant: str) -> list[str]:
         return [f"ARCH={cross.make}", f"CROSS_COMPILE={cross.prefix}", f"CC={cross.prefix}gcc"]
 
     toolchain = detect_toolchain()
-    compat = choose_compat("3.7" if is_old(tree) else "6.1", toolchain)
+    compat = choose_compat(".".join(version(tree)), toolchain)
     for path in compat.patches:
         applied = ["git", "apply", "--reverse", "--check", str(path)]
         if subprocess.run(applied, cwd=tree, capture_output=True, check=False).returncode:

@@ -55,6 +55,9 @@ END = (
 _USER = r"\bR?IP: 00(?:33|23):|\bEIP: 0073:"
 """Registers of user space, which stand at the end of a trace, are not the report's."""
 _RULER = r"^={40,}$"
+_EARLY = r"early exception \w+ (?:rip|IP) [0-9a-f]+:(?P<address>[0-9a-f]{8,16})\b"
+"""In 3.7 the trace under it begins in the handler and has where the exception was as a frame it is unsure of; the
+``RIP`` behind the trace is another register's (arch/x86/kernel/head_64.S reads it from where it pushed %rsi)."""
 _CODE = r"(?:^|\s)(?:Code|Instruction dump): ?(?P<code>.*)"
 _TOP = r"^\s*Stack:(?:\s+(?P<word>[0-9a-f]{8,16})\b)?"
 _WORD = r"^\s*(?P<word>[0-9a-f]{8,16})\b"
@@ -111,6 +114,7 @@ class _Parser:
         self.in_code = False
         self.in_stack = False
         self.top = 0  # the word that the stack pointer points to
+        self.early = 0  # where an early exception was
         self.user = False
         self.split = False  # where the processor was stands on the next line: x86_64 before 2.6.25
         self.lost = False  # at an address with no name: who jumped there is in the link register
@@ -163,6 +167,8 @@ class _Parser:
         returns to that has not made its own frame yet."""
         if not self.framed and found.address and found.address == self.top:
             found = replace(found, sure=True)
+        if self.early and found.address == self.early and self.pointer is None:
+            self.pointer = replace(found, sure=True)
         self.framed = True
         if not self.running:
             self._begin("", number)
@@ -217,6 +223,8 @@ class _Parser:
             for name, value in pairs:
                 self.registers.setdefault(name, value)
             seen = True
+        if "early exception" in text and (found := compiled(_EARLY).search(text)):
+            self.early = int(found["address"], 16)
         if "GPR" in text and not self.user and (found := compiled(_GENERAL).search(text)):
             for at, value in enumerate(found["values"].split()):
                 self.registers.setdefault(f"GPR{int(found['first']) + at:02d}", value)

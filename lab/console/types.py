@@ -138,10 +138,11 @@ class Report:
     @property
     def first(self) -> Finding | None:
         """The finding to blame: the first primary one that is more than a remark (memory ran out, a test failed), but
-        not a warning long before something fatal; else the first."""
+        not a warning long before something fatal, or before what that follows from; else the first."""
         primary = [finding for finding in self.findings if finding.primary]
         remarkable = [one for one in primary if one.kind not in _REMARKS]
-        fatal = next((one for one in remarkable if one.fatal), None)
+        end = next((one.line for one in self.findings if one.fatal), 0)
+        fatal = next((one for one in reversed(remarkable) if one.line <= end), None)
         told = (one for one in remarkable if not (fatal and one.kind == "warning" and _long_before(one, fatal)))
         return next(told, None) or next(iter(primary or self.findings), None)
 

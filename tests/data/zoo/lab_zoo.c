@@ -3,7 +3,7 @@
  * A crash zoo: one trigger for each kind of report that the console analysis knows and LKDTM has no trigger for.
  *
  * Write a trigger's name to /proc/lab-zoo. Beside each stands the title that its report must get; ci/zoo reads it from here.
- * Builds for 3.7 and for 6.1, as a module also for 6.12.
+ * Builds for 3.7, 6.1 and 6.12.
  */
 #include <linux/delay.h>
 #include <linux/fs.h>
@@ -949,6 +949,33 @@ static void zoo_rcu_stall(void)
 	ZOO_STAY();
 }
 
+static void zoo_rcu_fn(struct rcu_head *unused)
+{
+}
+
+/* Who may not be preempted holds up what 3.7 calls rcu_sched. A grace period there is only where somebody waits for it. */
+static void zoo_rcu_self(void)
+{
+	static struct rcu_head head;
+
+#if MODERN
+	call_rcu(&head, zoo_rcu_fn);
+#else
+	call_rcu_sched(&head, zoo_rcu_fn);
+#endif
+	preempt_disable();
+	zoo_spin_forever();
+	ZOO_STAY();
+}
+
+/* No interrupt comes through: only another processor, or an NMI, can notice. */
+static void zoo_hard_lockup(void)
+{
+	local_irq_disable();
+	zoo_spin_forever();
+	ZOO_STAY();
+}
+
 static int zoo_irqs_off_fn(void *unused)
 {
 	unsigned long until = jiffies + 10 * HZ;
@@ -1024,11 +1051,13 @@ static noinline void zoo_leaky_work_queue(void)
 
 static noinline __maybe_unused void zoo_early_null(void)
 {
+	ZOO_ENTER();
 	*(volatile int *)16 = 1;
 }
 
 static noinline __maybe_unused void zoo_early_bug(void)
 {
+	ZOO_ENTER();
 	BUG();
 }
 
@@ -1197,11 +1226,11 @@ static const struct zoo_trigger {
 	{ "index", zoo_index, "UBSAN: array-index-out-of-bounds in zoo_index" },
 	{ "divide", zoo_divide, "divide error in zoo_divide",
 	  "divide error in zoo_divide" },
-	{ "null", zoo_null, "BUG: unable to handle kernel NULL pointer dereference in zoo_null",
+	{ "null", zoo_null, "KASAN: null-ptr-deref Write in zoo_null",
 	  "BUG: unable to handle kernel NULL pointer dereference in zoo_null" },
 	{ "paging", zoo_paging, "BUG: unable to handle kernel paging request in zoo_paging",
 	  "BUG: unable to handle kernel paging request in zoo_paging" },
-	{ "gpf", zoo_gpf, "general protection fault in zoo_gpf",
+	{ "gpf", zoo_gpf, "KASAN: wild-memory-access Write in zoo_gpf",
 	  "general protection fault in zoo_gpf" },
 	{ "opcode", zoo_opcode, "invalid opcode in zoo_opcode",
 	  "invalid opcode in zoo_opcode" },
@@ -1217,9 +1246,12 @@ static const struct zoo_trigger {
 	  "BUG: soft lockup in proc_reg_write" },
 	{ "rcu-stall", zoo_rcu_stall, "INFO: rcu detected stall in proc_reg_write",
 	  "INFO: rcu detected stall in proc_reg_write" },
+	{ "rcu-self", zoo_rcu_self, "INFO: rcu detected stall in proc_reg_write",
+	  "INFO: rcu detected stall in proc_reg_write" },
+	{ "hard-lockup", zoo_hard_lockup },
 	{ "hung", zoo_hung, "INFO: task hung in zoo_hung",
 	  "INFO: task hung in zoo_hung" },
-	{ "hung-mutex", zoo_hung_mutex, "INFO: task hung in zoo_hung_mutex",
+	{ "hung-mutex", zoo_hung_mutex, "possible deadlock in zoo_hung_mutex",
 	  "INFO: task hung in zoo_hung_mutex" },
 	{ "leaky-work", zoo_leaky_work_queue, "BUG: workqueue leaked lock or atomic in zoo_leaky_work_fn",
 	  "BUG: workqueue leaked lock or atomic in zoo_leaky_work_fn" },
