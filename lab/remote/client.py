@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from lab.errors import InfrastructureError, UserError
+from lab.paths import user_paths
 from lab.process import Completed, DeadlinePassed
 from lab.progress import Progress
 from lab.remote import frames, wire
@@ -115,7 +116,7 @@ class Talk:
             raise Strange(f"{self.host.name} named a strange place to push to: {source.repo[:200]!r}")
         progress("push", f"{base.name} to {self.host.name}")
         with keeping_alive(self):
-            push(self.host, base, source.repo)
+            push(self.host, base, source.repo, source.known)
         self.say(Have(base.commit, worktree_key(base)))
         if not self.hear(Source).there:
             raise Strange(f"{self.host.name}: the source of {base.name} was pushed and is not there")
@@ -264,8 +265,10 @@ def keeping_alive(talk: Talk) -> Iterator[None]:
         thread.join()
 
 
-def push(host: Host, base: Base, repo: str) -> None:
-    """Push the base's commit, without its history, into ``repo`` there. What is there already is not sent again."""
+def push(host: Host, base: Base, repo: str, known: tuple[str, ...] = ()) -> None:
+    """Push the base's commit, without its history, into ``repo`` there. What is there already is not sent again, nor is
+    what a commit of ``known`` has that is here too: these are there, they say."""
+    from lab.remote.sources import COMMIT, KNOWN_COMMITS, holding
     from lab.tree.git import git, make_repo, reason
 
     ref = f"refs/lab/{base.commit}"
@@ -274,12 +277,17 @@ def push(host: Host, base: Base, repo: str) -> None:
     url = f"ssh://{host.user + '@' if host.user else ''}{name}{port}{repo}"
     scratch = Path(tempfile.mkdtemp(prefix="lab-push-"))
     try:
-        # A repository of its own in which the base has no parents: only its files are wanted.
+        # A repository of its own in which the base has no parents: only its files are wanted. Nor have the others, for
+        # there they came without theirs.
+        alike = tuple(one for one in known[:KNOWN_COMMITS] if COMMIT.fullmatch(one) and len(one) == len(base.commit))
+        others = holding(alike, user_paths())
         here = scratch / "push.git"
         make_repo(here, "sha256" if len(base.commit) == 64 else "sha1")
         (here / "objects" / "info").mkdir(exist_ok=True)
-        (here / "objects" / "info" / "alternates").write_text(f"{(base.repo / 'objects').resolve()}\n")
-        (here / "shallow").write_text(f"{base.commit}\n")
+        objects = dict.fromkeys((one / "objects").resolve() for one in (base.repo, *others))
+        (here / "objects" / "info" / "alternates").write_text("".join(f"{one}\n" for one in objects))
+        orphans = {base.commit}.union(*others.values())
+        (here / "shallow").write_text("".join(f"{one}\n" for one in sorted(orphans)))
         env = {"GIT_SSH_COMMAND": git_ssh(host), "GIT_ALLOW_PROTOCOL": "ssh"}
         words = ("-c", "pack.threads=2", "push", "--quiet", "--no-verify", "--", url, f"{base.commit}:{ref}")
         done = git(here, *words, deadline=PUSH_SECONDS, check=False, guard=True, env=env, user_config=True)

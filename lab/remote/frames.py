@@ -91,10 +91,12 @@ class Welcome(Message, frozen=True, tag="welcome"):
 
 
 class Source(Message, frozen=True, tag="source"):
-    """``there``: the commit and all its files are. Else ``repo`` is the absolute path to push to."""
+    """``there``: the commit and all its files are. Else ``repo`` is the absolute path to push to, and ``known`` are
+    commits whose files are within its reach."""
 
     there: bool
     repo: str
+    known: tuple[str, ...] = ()
 
 
 class Examined(Message, frozen=True, tag="examined"):

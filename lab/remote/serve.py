@@ -138,11 +138,11 @@ def answer(message: Any, wire: Wire, paths: Paths, run: Run | None) -> Run | Non
     """Answer one question; the run that is followed after it."""
     match message:
         case Have():
-            from lab.remote.sources import find_source, place_for
+            from lab.remote.sources import find_source, known_commits, place_for
 
             repo = find_source(message.commit, paths)
             place = repo or place_for(message.name, message.commit, paths)
-            wire.say(Source(repo is not None, str(place)))
+            wire.say(Source(repo is not None, str(place), () if repo else known_commits(place)))
         case Examine():
             from lab.doctor import examine
             from lab.settings import load_settings

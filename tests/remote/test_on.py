@@ -4,14 +4,16 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
+import subprocess
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from .conftest import wait_for
-from .world import make_world
+from .world import World, make_world
 
 pytestmark = pytest.mark.system
 
@@ -184,10 +186,39 @@ def test_only_what_is_missing_is_pushed(ready, world):
     assert len(commits) == 2, "no history goes along"
 
 
+def size_of(repo):
+    return sum(file.stat().st_size for file in (repo / "objects").rglob("*") if file.is_file())
+
+
+@pytest.mark.faults
+def test_another_tree_on_the_same_base_is_pushed_as_what_it_differs_by(ready, world, tmp_path):
+    for number in range(40):
+        world.commit(f"doc/{number}.txt", os.urandom(20_000).hex())
+    bases = ready.folder / "cache" / "bases"
+    build = ("build", "--at", "0", "--on", "loop")
+    ready.run(*build, *world.arguments)
+    (first,) = bases.glob("pushed-*.git")
+    assert size_of(first) > 700_000
+    other = World(tmp_path / "other")
+    other.folder.mkdir()
+    subprocess.run(["git", "clone", "-q", "--no-local", str(world.tree), str(other.tree)], check=True)
+    (other.folder / "case").symlink_to(world.case)
+    other.commit("init/other.c", "int other;\n")
+    _, said = ready.run(*build, *other.arguments)
+    assert "pushing HEAD to loop" in said
+    (second,) = set(bases.glob("pushed-*.git")) - {first}
+    assert size_of(second) < 100_000, "the rest is borrowed from the first"
+    assert len((second / "shallow").read_text().split()) == 1, "no history goes along"
+    # Who lent is removed by hand: then all of it comes again, and the worktree that was there is no hindrance.
+    shutil.rmtree(first)
+    other.commit("init/another.c", "int another;\n")
+    _, said = ready.run(*build, *other.arguments)
+    assert "pushing HEAD to loop" in said
+    assert size_of(second) > 700_000
+
+
 @pytest.mark.faults
 def test_a_clock_that_is_off_by_a_day_changes_nothing(ready, world):
-    import shutil
-
     if shutil.which("faketime") is None:
         pytest.skip("no faketime here: apt-get install faketime")
     venv = next((ready.folder / "venvs").iterdir())
