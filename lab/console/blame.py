@@ -26,7 +26,8 @@ def _names(family: str) -> re.Pattern[str]:
         "syscall": helpers.SYSCALLS,
         "dispatcher": helpers.DISPATCHERS,
     }
-    return re.compile("(?:" + "|".join(tables[family]) + r")\Z")
+    spared = rf"(?!(?:{helpers.TITLED[family]})\Z)" if family in helpers.TITLED else ""
+    return re.compile(spared + "(?:" + "|".join(tables[family]) + r")\Z")
 
 
 @cache
@@ -75,7 +76,18 @@ def occupied(frames: Sequence[Frame]) -> str:
     sure = [frame.function for frame in known if not frame.inlined]
     for name, caller in zip(sure, [*sure[1:], ""], strict=False):
         if found := _names("syscall").match(name):
-            return found["body"] or "sys_" + (found["outer"] or found["plain"])
+            return found["body"] or found["table"] or "sys_" + (found["outer"] or found["plain"])
         if caller and _names("dispatcher").match(caller) and not is_helper(name, "interrupt"):
             return name
     return ""
+
+
+def titled(name: str) -> str:
+    """``name`` as a title has it: of a system call's wrappers the call (``__x64_sys_mount``: ``sys_mount``), of its
+    body the call's own name (``__do_sys_mount``: ``mount``)."""
+    if "sys_" not in name:
+        return name
+    found = _names("syscall").match(name)
+    if found is None or found["table"]:
+        return name
+    return found["body"] or (f"sys_{found['outer']}" if found["outer"] else name.removeprefix("sys_"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lab.console.blame import blamed, is_helper, occupied, plain
+from lab.console.blame import blamed, is_helper, occupied, plain, titled
 from lab.console.parse import Numbered, Parsed, Trace, parse
 from lab.console.patterns import compiled
 from lab.console.rules import Refine, Rule, all_rules
@@ -191,7 +191,7 @@ def build(report: Open, time: float | None = None) -> Finding:
     values = {key: steady(value) if key == "text" else plain(value) for key, value in groups.items()}
     values["func"] = function or (groups.get("func", "") if rule.blame == "none" else "") or NOWHERE
     if rule.blame != "stall":
-        values["func"] = values["func"].removeprefix("sys_")
+        values["func"] = titled(values["func"])
     if values.get("func2"):
         values["func"], values["func2"] = sorted((values["func"], values["func2"]))
     values["caller"] = blamed(chain, after=function) or NOWHERE

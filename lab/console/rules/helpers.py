@@ -43,7 +43,7 @@ CARRIERS = (
     r"_*debug_(?:print_object|check_no_obj_freed|object\w+|objects?_\w+|locks_off)|__debug_\w+|debug_(?:mutex|rt_mutex|spin_lock|write_lock|read_lock)\w*|lookup_object",
     r"(?:nla_|_*)mem(?:cpy|set|move|cmp|chr|scan|zero|dup|chr_inv|set16|set32|set64|set_p)(?:_\w+)?",
     r"_*str(?:n?cpy|n?cmp|n?len|n?cat|n?case(?:cmp)?|r?chr|chrnul|lcpy|lcat|s?cpy|scpy|n?str|sep|p?brk|c?spn|dup|ndup|replace|im|nchr|npbrk|cspn|spn)(?:_\w+)?|sized_strscpy\w*",
-    r"vs?n?printf|v?s[cn]*printf|kv?asprintf\w*|format_decode|number|pointer|string(?:_nocheck)?|symbol_string|seq_printf|bstr_printf|vbin_printf",
+    r"vs?n?printf|v?s[cn]*printf|kv?asprintf\w*|format_decode|number|pointer|string(?:_nocheck)?|(?:symbol|hex|widen|mac_address|resource|bitmap|bitmap_list|uuid|escaped|flags|device_node|fwnode|fwnode_full_name|fourcc|time|time_and_date|rtc|date|error|netdev_feature)_string|num_to_str|put_dec\w*|(?:file_)?dentry_name|bdev_name|va_format|hex2bin|bin2hex|hex_to_bin|skip_(?:spaces|atoi)|strim|sysfs_streq|_*(?:sysfs_)?match_string|check_bytes8|string_(?:un)?escape\w*|(?:un)?escape_(?:hex|octal|space|special|null|passthrough)|copy_strings?_kernel|seq_printf|bstr_printf|vbin_printf",
     r"_*(?:arch_|raw_|inline_)?copy_(?:from|to|in|mc)_(?:user|kernel|inatomic|nofault)(?!_?(?:bvec|pages))\w*(?<!iter)|copy_(?:from|to)_sockptr\w*|copy_user_\w+|_*copy_user\w*|_*get_user\w*|_*put_user\w*|_*clear_user|rep_(?:movs|stos)\w*",
     r"_*(?:const_)?[un]delay|__delay|delay_(?:loop|tsc|halt\w*|mwaitx)",
     r"csum_partial\w*|check_heap_object|_*check_object_size|__check_heap_object|check_copy_size|check_stack_object|copy_page|clear_page(?:_\w+)?|_*(?:test|set|clear|change)_(?:and_(?:set|clear|change)_)?bit\w*",
@@ -63,17 +63,17 @@ ALLOCATORS = (
 ERRANDS = (
     r"_*queue_(?:delayed_|rcu_)?work(?:_on|_node)?|_*queue_delayed_work\w*|_*flush_work|start_flush_work|flush_workqueue|destroy_workqueue|drain_workqueue|_*cancel_work_(?:timer|sync)|cancel_delayed_work_sync|try_to_grab_pending|work_grab_pending|schedule_(?:delayed_)?work(?:_on)?",
     r"kthread_(?:stop|stop_put|unpark|flush_work|flush_worker|destroy_worker)|_*wake_up(?:_common|_locked|_sync|_interruptible|_process|_state|_bit|_all|_nr|_poll|_pollfree)?\w*(?<!new_task)|complete(?:_all|_with_flags|_on_current_cpu)?|swake_up_\w+|ttwu_\w+|default_wake_function|autoremove_wake_function|woken_wake_function",
-    r"_*(?:try_to_)?del_timer\w*|timer_shutdown\w*|lock_timer_base|detach_if_pending|mod_timer|add_timer\w*|timer_is_static_object|hrtimer_(?:cancel|try_to_cancel|start_range_ns|active)|lookup_object|assert_init_not_present",
-    r"_*kobject_(?:put|get|del|release|uevent|uevent_env|delete)|add_uevent_var|kset_(?:put|unregister)|put_device|get_device|device_(?:release|unregister)|_*kfree_skb\w*|consume_skb|_*dev_kfree_skb\w*|kmalloc_reserve|sysfs_remove_\w+|_*device_add_disk|media_device_unregister\w*|hwrng_unregister",
-    r"usb_(?:submit_urb|control_msg\w*|bulk_msg|interrupt_msg|kill_urb|start_wait_urb|alloc_urb|alloc_coherent|hcd_submit_urb)|hcd_buffer_alloc|_dev_(?:info|err|warn|notice|crit|printk)|dev_(?:vprintk_emit|printk_emit)|__dev_printk|warn_bogus_irq_restore|rb_(?:insert_color\w*|link_node|next|first|last|prev)|__rb_\w+",
-    r"read_word_at_a_time|ip[46]?_(?:addr_)?string\w*|ip6_compressed_string|ip6_addr_string_sa|ref_tracker_\w+|\w*drop_nlink|find_lock_entries|get_random_bytes\w*|_*alloc_(?:frozen_)?pages?(?:_\w+)?|_*get_free_pages\w*|get_zeroed_page\w*|prepare_alloc_pages|_*folio_alloc\w*|kmalloc_order\w*|_*kmalloc_large\w*|fs_reclaim_\w+|__fs_reclaim_\w+|nla_strcmp|truncate_inode_pages_range|iput|ieee80211_queue_(?:delayed_)?work|crc16|crc32\w*|_*round(?:up|down)_pow_of_two|perf_trace_\w+|trace_event_(?:raw_event_\w+|buffer_\w+|get_offsets_\w+|ignore_this_pid|output_call|printf)|__traceiter_\w+|__bpf_trace_\w+|_*btrfs_printk|audit_log_\w*string\w*|(?:\w+_)?(?:assertfail|assfail)|copy_(?:page|folio)_from_iter_atomic|_*ns_ref_\w+|page_counter_cancel|blk_mq_unfreeze_queue\w*|device_destroy|device_property_\w+|rb_first_postorder|rb_next_postorder|sock_i_ino|_*copy_(?:to|from)_iter\w*|copyout|copyin|poison_slab_object|unpoison_slab_object|unregister_netdevice_queue|unregister_netdevice_many\w*|rollback_registered\w*|unregister_netdev",
+    r"_*(?:try_to_)?del_timer\w*|_*timer_delete_sync|timer_shutdown\w*|lock_timer_base|detach_if_pending|mod_timer|add_timer\w*|timer_is_static_object|lookup_object|assert_init_not_present",
+    r"_*kobject_(?:put|get|del|release|uevent|uevent_env|uevent_net_broadcast|delete|get_path|get_unless_zero)|add_uevent_var|kset_(?:put|unregister)|put_device|get_device|dpm_sysfs_(?:add|remove)|device_(?:release|unregister)|_*kfree_skb\w*|consume_skb|_*dev_kfree_skb\w*|kmalloc_reserve|sysfs_remove_\w+|_*device_add_disk|media_device_unregister\w*|hwrng_unregister",
+    r"usb_(?:submit_urb|control_msg\w*|bulk_msg|interrupt_msg|kill_urb|start_wait_urb|alloc_urb|alloc_coherent|hcd_submit_urb)|hcd_buffer_alloc|_dev_(?:info|err|warn|notice|crit|printk)|dev_(?:vprintk_emit|printk_emit)|__dev_printk|warn_bogus_irq_restore|rb_(?:insert_color\w*|link_node\w*|next|first|last|prev|erase(?:_cached)?|replace_node\w*|set_black|red_parent)|_*rb_(?:erase|insert|rotate|change)_\w+",
+    r"read_word_at_a_time|ip[46]?_(?:addr_)?string\w*|ip6_compressed_string|ip6_addr_string_sa|ref_tracker_\w+|\w*drop_nlink|find_lock_entries|get_random_bytes\w*|_*alloc_(?:frozen_)?pages?(?:_\w+)?|_*get_free_pages\w*|get_zeroed_page\w*|prepare_alloc_pages|_*folio_alloc\w*|kmalloc_order\w*|_*kmalloc_large\w*|fs_reclaim_\w+|__fs_reclaim_\w+|nla_strcmp|truncate_inode_pages_range|iput|ieee80211_queue_(?:delayed_)?work|crc16|crc32\w*|_*round(?:up|down)_pow_of_two|perf_trace_\w+|trace_event_(?:raw_event_\w+|buffer_\w+|get_offsets_\w+|ignore_this_pid|output_call|printf)|__traceiter_\w+|__bpf_trace_\w+|_*btrfs_printk|audit_log_\w*string\w*|(?:\w+_)?(?:assertfail|assfail)|copy_(?:page|folio)_from_iter_atomic|page_counter_cancel|blk_mq_unfreeze_queue\w*|device_destroy|device_property_\w+|rb_first_postorder|rb_next_postorder|sock_i_ino|_*copy_(?:to|from)_iter\w*|copyout|copyin|poison_slab_object|unpoison_slab_object|unregister_netdevice_queue|unregister_netdevice_many\w*|rollback_registered\w*|unregister_netdev",
 )
 
 # They lock, and they watch locks.
 LOCKS = (
-    r"\w*(?:read|write|transaction)_(?:un)?lock(?!ed)\w*",  # a subsystem's own name for one
+    r"\w*(?:read|write|transaction)_(?:un)?lock(?!ed)\w*|\w+_(?:down|up)_(?:read|write)\w*",  # a subsystem's own name for one
     r"_*lock_(?:acquire|release|is_held|acquired|contended|downgrade|set|pin|unpin|classes|class|torture)\w*|_*lockdep_\w+|mark_(?:lock|held|usage)\w*|validate_chain|register_lock_class|assign_lock_key|look_up_lock_class|__bfs\w*|valid_state|hlock_\w+|reacquire_held_locks|find_held_lock|match_held_lock|debug_check_no_locks_\w+|add_lock_to_list|check_(?:\w*usage\w*|\w*deadlock\w*|prev_add|prevs_add|noncircular|irq\w*|wait_context|chain_key|path|flags)|debug_lockdep_\w+|rcu_lockdep\w*",
-    r"_*raw_(?:spin|read|write)_\w+|_*(?:spin|read|write)_(?:lock|unlock|trylock|is_locked|bug|dump)\w*|spin_(?:bug|dump)|rwlock_bug|do_raw_\w+|_*(?:native_|pv_|__pv_)*queued_(?:spin|read|write)_\w+|__pv_queued_\w+|kvm_wait|pv_wait\w*|pv_kick\w*|ticket_spin_\w+|arch_spin_\w+|osq_lock|mcs_spin_\w+|virt_spin_lock",
+    r"_*raw_(?:spin|read|write)_\w+|_*(?:spin|read|write)_(?:lock|unlock|trylock|is_locked|bug|dump)\w*|spin_(?:bug|dump)|rwlock_bug|do_raw_\w+|_*(?:native_|pv_|__pv_)*queued_(?:spin|read|write)_\w+|__pv_queued_\w+|ticket_spin_\w+|arch_spin_\w+|osq_lock|mcs_spin_\w+|virt_spin_lock",
     r"_*(?:ww_)?mutex_(?:lock|unlock|trylock|spin|optimistic|can_spin|acquire|destroy)\w*|__ww_\w+|_*rt_mutex_\w+|rtlock_\w+|_*rt_(?:spin|read|write)_\w+|task_blocks_on_rt_mutex|_*down(?:_(?:read|write|killable|interruptible|trylock|timeout|common|nested)\w*)?|_*up(?:_(?:read|write)\w*)?|_*rwsem_\w+|call_rwsem_\w+|_*rwbase_\w+|percpu_(?:down|up)_\w+|__percpu_(?:down|up|rwsem)\w*|__down_\w+|class_\w+_(?:constructor|destructor)",
     r"_*rcu_(?:lock|read)_\w+|_*srcu_read_\w+|rcu_dereference\w*|rcu_\w*sleep_check|_*might_\w+|_*cant_\w+|__schedule_bug|schedule_debug|seqcount_\w+|seqprop_\w+|(?:read|write)_seq\w+|_*local_bh_\w+|_*local_irq_\w+|_*local_lock\w*|preempt_\w+|debug_smp_processor_id|check_preemption_disabled|__this_cpu_preempt_check|wake_up_q|bit_spin_\w+|hlist_bl_(?:lock|unlock)",
 )
@@ -92,16 +92,20 @@ LOCKERS = (
 WAITING_FOR = (
     r"\w*_wait(?:_\w+)?|_*wait_\w+",
     r"\w+_(?:try)?lock(?:_\w+)?",  # a subsystem's own name for taking one
-    r"kthread_park|(?:un)?register_netdevice_notifier\w*|_*flush_workqueue|flush_delayed_work|blk_(?:mq_)?(?:freeze_queue|mq_freeze_queue)\w*|device_lock|_*device_driver_(?:lock|attach)|console_lock|percpu_rwsem_wait|super_lock|sb_wait_write|nfnl_lock|genl_lock|_*filemap_get_folio\w*|pagecache_get_page|do_read_cache_(?:page|folio)|read_cache_(?:page|folio)|truncate_inode_pages_range|wb_wait_for_completion|_*wait_on_freeing_inode|wait_for_device_probe|usb_(?:control_msg|bulk_msg|start_wait_urb|kill_urb)\w*|_*synchronize_\w*rcu\w*|i2c_del_adapter|_*lock_sock\w*|lock_sock_nested|io_wq_exit_workers|device_shutdown|kernel_restart_prepare|mb_cache_entry_wait_unused|\w+_wait_for_firmware_load|_*filemap_fdatawait\w*|get_device_parent|_*submit_bio_wait|xfs_buf_lock|xlog_wait\w*|wait_extent_bit|btrfs_inode_lock|cgroup_lock_and_drain_offline|wait_for_key_construction|mmap_\w*lock\w*|nfsd_shutdown_threads",
+    r"kthread_park|unregister_netdevice_notifier\w*|_*flush_workqueue|flush_delayed_work|blk_(?:mq_)?(?:freeze_queue|mq_freeze_queue)\w*|device_lock|_*device_driver_(?:lock|attach)|console_lock|percpu_rwsem_wait|super_lock|sb_wait_write|nfnl_lock|genl_lock|_*filemap_get_folio\w*|pagecache_get_page|do_read_cache_(?:page|folio)|read_cache_(?:page|folio)|truncate_inode_pages_range|wb_wait_for_completion|_*wait_on_freeing_inode|wait_for_device_probe|usb_(?:control_msg|bulk_msg|start_wait_urb|kill_urb)\w*|_*synchronize_\w*rcu\w*|i2c_del_adapter|_*lock_sock\w*|lock_sock_nested|io_wq_exit_workers|device_shutdown|kernel_restart_prepare|mb_cache_entry_wait_unused|\w+_wait_for_firmware_load|_*filemap_fdatawait\w*|get_device_parent|_*submit_bio_wait|xfs_buf_lock|xlog_wait\w*|wait_extent_bit|btrfs_inode_lock|cgroup_lock_and_drain_offline|wait_for_key_construction|mmap_\w*lock\w*|nfsd_shutdown_threads",
 )
 
 # What stands between an interrupt and the work that it came upon, or keeps a kernel going without meaning anything.
 INTERRUPTS = (
+    r"kvm_wait|pv_wait\w*|pv_kick\w*",  # a guest that waits for a lock
     r"__switch_to",  # all that another processor's dump shows of a task that runs there
     r"(?:nmi|trigger|arch_trigger|rcu_dump|dump_cpu|lapic)_\w*(?:backtrace|stacks|task|can_backtrace)\w*|nmi_handle|default_do_nmi|do_nmi|end_repeat_nmi|first_nmi|repeat_nmi|perf_event_nmi_handler|watchdog_\w+|softlockup_tick|_*rcu_(?:check_\w+|pending|sched_clock_irq|print_\w+|dump_\w+|implicit_dynticks_qs)|print_(?:cpu|other_cpu)_stall\w*|check_cpu_stall|sched_show_task|touch_\w*watchdog",
     r"update_process_times|tick_\w+|hrtimer_(?:interrupt|run_queues)|__hrtimer_run_queues|__run_hrtimer|local_apic_timer_interrupt|smp_\w*interrupt\w*|\w*apic_timer_interrupt|__sysvec_\w+|timer_interrupt|handle_irq\w*|_*do_IRQ|generic_handle_\w+|_*handle_\w*irq\w*|gic_\w+|call_on_\w*stack|run_(?:irq|sysvec)_\w+|irq_(?:enter|exit)\w*|_*irq_exit_rcu|irqentry_\w+|instrumentation_\w+|__irqentry_text\w*|ret_from_intr|common_interrupt|call_function_\w*interrupt",
     r"process_scheduled_works|invoke_softirq|_*do_softirq\w*|handle_softirqs|__softirqentry_text_\w+|run_ksoftirqd|call_softirq|do_idle|cpu_startup_entry|arch_(?:cpu|call)_\w+|default_idle\w*|native_safe_halt|acpi_idle\w*|cpuidle_\w+",
 )
+
+# What a family's patterns fit, and yet is to blame.
+TITLED = {"waiter": r"usb_bulk_msg"}
 
 HELPERS = DYING + TRAPS + SANITIZERS + CARRIERS + ALLOCATORS + ERRANDS + LOCKS
 
@@ -110,8 +114,8 @@ SPINNERS = (r"_*raw_(?:spin|read|write)_\w+|rt_(?:spin|read|write)_\w+|do_raw_\w
 
 # The system call that a stuck processor was in; some names are the call's own body, which is named without "sys_".
 SYSCALLS = (
-    r"(?:_*(?:x64|ia32|ia32_compat|x32|x32_compat|se|se_compat|arm64|arm64_compat|riscv|s390x?|s390_compat|powerpc|loongarch)_)+_*(?:compat_)?sys_(?P<outer>\w+)"
-    r"|(?:compat_)?[sS]y[sS]_(?P<plain>\w+)|__do_(?:compat_)?sys_(?P<body>\w+)",
+    r"(?:_*(?:x64|ia32|ia32_compat|x32|x32_compat|se|se_compat|arm64|arm64_compat|riscv|s390x?|s390_compat|powerpc|loongarch)_)+_*(?:compat_)?sys_(?!call\Z|exit_group\Z)(?P<outer>\w+)"
+    r"|(?:compat_)?[sS]y[sS]_(?P<plain>\w+)|__do_(?:compat_)?sys_(?P<body>\w+)|(?P<table>x64_sys_call)",
 )
 
 # They call what was registered with them: below one stands the function whose business it is.
