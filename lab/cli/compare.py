@@ -18,19 +18,23 @@ LOG = click.Path(exists=True, dir_okay=False, path_type=Path)
 def compare(*, report: Path, console: Path, as_json: bool) -> int:
     """Put the console of a bug REPORT beside a CONSOLE of your own: what agrees, what differs, what the report lost.
 
+    Either may be kept in any form that lab scan reads: compressed, UTF-16, HTML, a journal, a mail.
+
     Exits 0 when both show the same crash (title, signature and call chain), else 1.
 
     \b
     lab compare reporter-console.txt console.log
     lab compare --json report.txt console.log | jq '.rows[] | select(.how == "differs")'
     """
-    from lab.console.compare import LIMIT_BYTES, facts_of, same_crash
     from lab.console.compare import compare as rows_of
-    from lab.console.scanner import scan_file
+    from lab.console.compare import facts_in, same_crash
+    from lab.errors import UserError
 
     def facts(path: Path) -> dict[str, str]:
-        with path.open("rb") as file:
-            return facts_of(file.read(LIMIT_BYTES), scan_file(path))
+        try:
+            return facts_in(path)
+        except UserError as error:
+            raise UserError(f"{path}: {error.message}", hint=error.hint) from None
 
     rows = rows_of(facts(report), facts(console))
     same = same_crash(rows)

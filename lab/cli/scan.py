@@ -37,8 +37,8 @@ def scan(
 ) -> int:
     """Findings, stages and the verdict of each console LOG; - is standard input.
 
-    A LOG may be compressed (gzip, xz, bzip2), UTF-16, HTML, a journal's export or JSON, a mail or a mailbox: of mails
-    each part is a console of its own.
+    A LOG may be compressed (gzip, xz, bzip2, zstd), UTF-16, HTML, a journal's export or JSON, a mail or a mailbox: of
+    mails each part is a console of its own.
 
     With several logs and --json, one document a line. Exits by the verdict, with several logs by the worst: 0 good
     (user space said so), 1 bad, 125 skip.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from lab.console.types import Finding, Report
@@ -66,6 +67,33 @@ def facts_of(data: bytes, report: Report) -> dict[str, str]:
         if found:
             facts[name] = found.group(1)[:300]
     return facts
+
+
+def facts_in(path: Path) -> dict[str, str]:
+    """The named facts of a console in a file of any form that :mod:`lab.console.sources` knows; of mails, those of the
+    first part in which something was found. ``OSError`` and :class:`lab.errors.UserError` where it can't be read."""
+    from lab.console.mail import consoles
+    from lab.console.scanner import Scanner
+    from lab.console.sources import Damaged, chunks
+
+    first: dict[str, str] | None = None
+    with path.open("rb") as file:
+        for _, pieces in consoles(chunks(file.fileno())):
+            scanner, text, damaged = Scanner(), bytearray(), None
+            try:
+                for piece in pieces:
+                    scanner.feed(piece)
+                    text += piece[: LIMIT_BYTES - len(text)]
+            except Damaged as error:
+                damaged = error
+            report = scanner.close()
+            if damaged and not report.findings:
+                raise damaged
+            facts = facts_of(bytes(text), report)
+            if report.findings:
+                return facts
+            first = first or facts
+    return first or {}
 
 
 def finding_facts(finding: Finding) -> dict[str, str]:

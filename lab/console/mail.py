@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from lab.console.sources import whole_lines
+from lab.console.sources import Chunks, undone, whole_lines
 
 HEADER = 1 << 16
 DEPTH = 8
@@ -151,3 +151,16 @@ def by_part(stream: Iterable[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
     for (mail, part), pieces in itertools.groupby(parts(stream), lambda one: (one.mail, one.part)):
         first = next(pieces)
         yield f"mail {mail}, part {part}: {first.subject}", (one.data for one in itertools.chain([first], pieces))
+
+
+def consoles(stream: Chunks) -> Iterator[tuple[str, Chunks]]:
+    """The text of each console in a file that comes in pieces, the first of them large enough to tell what it is: of
+    mails each part's, with its name, to be taken before the next one is; else the file's, without a name."""
+    stream = undone(stream)
+    first = next(stream, b"")
+    whole = itertools.chain([first], stream)
+    if not is_mail(first):
+        yield "", whole
+        return
+    for name, pieces in by_part(whole):
+        yield name, undone(pieces)

@@ -254,17 +254,13 @@ def scan_parts(source: str | os.PathLike[str] | int) -> Iterator[tuple[str, Repo
 
 def scan_stream(stream: Iterator[bytes]) -> Iterator[tuple[str, Report]]:
     """The same of a file's bytes in pieces, the first of them large enough to tell what it is."""
-    from lab.console.mail import by_part, is_mail
-    from lab.console.sources import Damaged, undone
+    from lab.console.mail import consoles
+    from lab.console.sources import Damaged
 
-    stream = undone(stream)
-    first = next(stream, b"")
-    whole = chain([first], stream)
-    named = by_part(whole) if is_mail(first) else iter([("", whole)])
-    for name, pieces in named:
+    for name, pieces in consoles(stream):
         scanner, incomplete = Scanner(), ""
         try:
-            for piece in undone(iter(pieces)) if name else pieces:
+            for piece in pieces:
                 scanner.feed(piece)
         except Damaged as damaged:
             incomplete = damaged.message

@@ -20,16 +20,25 @@ from lab.errors import UserError
 FIRST = 1 << 16
 BLOCK = 1 << 18
 XZ_MEMORY = 256 << 20
+ZSTD_WINDOW = 128 << 20
+"""Bytes that zstd may keep; what ``zstd -d`` allows by itself."""
+BOMB_BYTES = 1 << 30
+BOMB_RATIO = 1000
+"""What unpacks to more than this many bytes, and times its size, is no console: gzip alone can't do more than 1,032."""
 LINE = 1 << 16
 """Bytes of a line that are kept together."""
 Chunks = Iterator[bytes]
 
 
-class Damaged(UserError):
-    """A packed file that is cut off or damaged; raised where that is, after all that could be read before it."""
+_GREEDY = "the packed file takes more memory to unpack than any console should"
 
-    def __init__(self) -> None:
-        super().__init__("the packed file is cut off or damaged")
+
+class Damaged(UserError):
+    """A packed file that is cut off or damaged, or unpacks to what nobody packs; raised where that is, after all that
+    could be read before it."""
+
+    def __init__(self, message: str = "the packed file is cut off or damaged") -> None:
+        super().__init__(message)
 
 
 def chunks(descriptor: int) -> Chunks:
@@ -103,17 +112,22 @@ def whole_lines(stream: Iterable[bytes]) -> Iterator[bytes]:
 
 def _unpacked(stream: Chunks, begin: Callable[[], Any], errors: tuple[type[Exception], ...]) -> Chunks:
     """Decompressed; several members one after the other, as ``cat a.gz b.gz`` makes them. :class:`Damaged` where one is
-    cut off, or no member."""
+    cut off, or no member, or one of so little gives so much."""
     engine, within = begin(), False
+    taken = given = 0
     for chunk in stream:
         data = chunk
+        taken += len(chunk)
         while data or not getattr(engine, "needs_input", True):
             within = True
             try:
                 made = engine.decompress(data, BLOCK)
-            except errors:
-                raise Damaged from None
+            except errors as error:
+                raise (Damaged(_GREEDY) if "emory" in str(error) else Damaged()) from None
             if made:
+                given += len(made)
+                if given > BOMB_BYTES and given > BOMB_RATIO * taken:
+                    raise Damaged(f"the packed file unpacks to more than {BOMB_RATIO} times its size")
                 yield made
             if engine.eof:
                 data = engine.unused_data.lstrip(b"\0")
@@ -142,8 +156,46 @@ def _unbzipped(stream: Chunks) -> Chunks:
     return _unpacked(stream, bz2.BZ2Decompressor, (OSError, EOFError))
 
 
-def _unzstd(_: Chunks) -> Chunks:
-    raise UserError("it is compressed with zstd: zstd -dc FILE | lab scan -")
+_ZSTD_PIECE = 256
+"""Bytes that the package zstandard is given at a time, for it bounds no output: a block takes 4 and gives 128 KiB at
+most (RFC 8878, 3.1.1.2), so that they give 8 MiB."""
+
+
+class _Zstandard:
+    """A frame's decompressor of the package zstandard, called as the standard library's are."""
+
+    def __init__(self, package: Any) -> None:
+        self._engine = package.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._engine.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._engine.unused_data) + self.unconsumed_tail
+
+    def decompress(self, data: bytes, _: int) -> bytes:
+        self.unconsumed_tail = data[_ZSTD_PIECE:]
+        return bytes(self._engine.decompress(data[:_ZSTD_PIECE]))
+
+
+def _unzstd(stream: Chunks) -> Chunks:
+    try:
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # the standard library's, from 3.14
+
+        limit = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW.bit_length() - 1}
+        return _unpacked(stream, lambda: zstd.ZstdDecompressor(options=limit), (zstd.ZstdError, EOFError))
+    except ImportError:
+        pass
+    try:
+        import zstandard
+    except ImportError:
+        raise UserError(
+            "it is compressed with zstd, and the Python package zstandard is missing",
+            hint="pip install 'kernel-boot-lab[packed]', or zstd -dc FILE | lab scan -",
+        ) from None
+    return _unpacked(stream, lambda: _Zstandard(zstandard), (zstandard.ZstdError,))
 
 
 def _recoded(stream: Chunks, encoding: str) -> Chunks:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.console.scanner import scan_file
+from lab.console.sources import FIRST, Chunks, Damaged, chunks, undone
 from lab.console.types import Finding
 from lab.draft.cpu import Cpus, read_cpus
 from lab.draft.hints import Hint, read_hints
@@ -44,12 +45,40 @@ class Evidence:
 
 def read_report(path: Path) -> Evidence:
     """The evidence in a file: a console log, a mail or a mailbox. :class:`UserError` where there is none."""
-    from lab.tree.importing.sources import contents
+    from lab.console.mail import consoles, is_mail
 
     data = contents(path)
-    if len(data) > LIMIT_BYTES:
-        raise UserError(f"{path}: larger than {LIMIT_BYTES >> 20} MiB, so not a bug report")
-    return of_texts(str(path), texts(data, path.name))
+    found = texts(data, path.name)
+    if is_mail(data[:FIRST]):
+        found += [_begin_of(pieces) for _, pieces in consoles(iter([data]))]  # attachments, and what is HTML alone
+    return of_texts(str(path), found)
+
+
+def _begin_of(pieces: Chunks) -> str:
+    """What of a mail's part can be read, and is not too much."""
+    data = bytearray()
+    try:
+        while len(data) <= LIMIT_BYTES and (piece := next(pieces, b"")):
+            data += piece
+    except Damaged:
+        pass
+    return data[:LIMIT_BYTES].decode("utf-8", "replace")
+
+
+def contents(path: Path) -> bytes:
+    """The text of a report in any form that ``lab scan`` reads; of mails as they are."""
+    data = bytearray()
+    try:
+        with path.open("rb") as file:
+            for piece in undone(chunks(file.fileno())):
+                data += piece
+                if len(data) > LIMIT_BYTES:
+                    raise UserError(f"{path}: larger than {LIMIT_BYTES >> 20} MiB, so not a bug report")
+    except Damaged as damaged:
+        raise UserError(f"{path}: {damaged.message}") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+    return bytes(data)
 
 
 def of_thread(source: str, data: list[bytes]) -> Evidence:

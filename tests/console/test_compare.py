@@ -1,9 +1,18 @@
 """A bug report and a console show the same crash when title, signature and call chain agree, whatever else differs."""
 
+import base64
+import bz2
+import gzip
+import html
+import json
+import lzma
+
 import pytest
 
-from lab.console.compare import compare, facts_of, same_chain, same_crash
+from lab.console.compare import compare, facts_in, facts_of, same_chain, same_crash
 from lab.console.scanner import Scanner
+from lab.draft.read import read_report
+from lab.errors import UserError
 
 REPORT = b"""\
 [ 0.000000] Memory: 8102020k/10485760k available (6112k kernel code, 2108912k absent, 274828k reserved)
@@ -97,3 +106,46 @@ def test_another_crash_is_another_crash():
 )
 def test_a_call_chain_agrees_from_the_crash_on(one, other, same):
     assert same_chain(one, other) is same
+
+
+FORMS = {
+    "gzip": gzip.compress,
+    "xz": lzma.compress,
+    "bzip2": bz2.compress,
+    "UTF-16": lambda data: data.decode(errors="replace").encode("utf-16"),
+    "a page": lambda data: f"<html><pre>{html.escape(data.decode(errors='replace'))}</pre>".encode(),
+    "a journal": lambda data: b"".join(
+        json.dumps({"MESSAGE": line.decode(errors="replace")}).encode() + b"\n" for line in data.splitlines()
+    ),
+    "an attachment": lambda data: (
+        b"From: a@b\nSubject: it died\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=xx\n\n"
+        b"--xx\nContent-Type: text/plain\n\nSee the log.\n--xx\nContent-Type: application/gzip\n"
+        b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(gzip.compress(data)) + b"--xx--\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_compared_may_be_kept_in_any_form(tmp_path, form):
+    (tmp_path / "report").write_bytes(FORMS[form](REPORT))
+    (tmp_path / "console").write_bytes(CONSOLE)
+    read = facts_in(tmp_path / "report")
+    assert read["title"] == facts(REPORT)["title"]
+    assert read["memory total"] == "10485760"
+    assert same_crash(compare(read, facts_in(tmp_path / "console")))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_draft_is_made_of_a_report_in_any_form(tmp_path, form):
+    (tmp_path / "report").write_bytes(FORMS[form](b"[ 0.000000] Linux version 3.7.0-rc4+\n" + REPORT))
+    evidence = read_report(tmp_path / "report")
+    assert evidence.version == "3.7.0-rc4+"
+    assert evidence.finding is not None
+    assert evidence.finding.signature == "bug:policy_zonelist"
+
+
+def test_a_packed_report_that_is_damaged_is_told(tmp_path):
+    (tmp_path / "report").write_bytes(gzip.compress(b"all is well")[:12])
+    for read in (facts_in, read_report):
+        with pytest.raises(UserError, match="cut off or damaged"):
+            read(tmp_path / "report")

@@ -11,12 +11,14 @@ import lzma
 import os
 import quopri
 import re
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from lab.console import sources
 from lab.console.scanner import Scanner, scan_file, scan_parts
 from lab.console.types import Report
 from lab.errors import UserError
@@ -131,10 +133,50 @@ def test_what_unpacks_to_very_much_is_read_with_bounded_memory(tmp_path: Path) -
     assert peak < 16 << 20
 
 
-def test_what_can_not_be_unpacked_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_what_can_not_be_unpacked_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "log").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(600))
+    monkeypatch.setitem(sys.modules, "compression", None)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(UserError, match="zstd -dc FILE"):
         scan_file(tmp_path / "log")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_console_in_zstd_says_the_same(tmp_path: Path, name: str, frames: int) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    data = (CONSOLES / f"{name}.txt").read_bytes()
+    size = -(-len(data) // frames)
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    (tmp_path / "log").write_bytes(b"".join(zstandard.ZstdCompressor().compress(piece) for piece in pieces))
+    assert essence(scan_file(tmp_path / "log")) == plain(data)
+
+
+def test_zstd_that_is_cut_off_or_wants_too_much_memory_is_told(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    data = (CONSOLES / "clean-6.1.txt").read_bytes()
+    (tmp_path / "log").write_bytes(zstandard.ZstdCompressor().compress(data + os.urandom(1 << 20))[:-20])
+    assert scan_file(tmp_path / "log").incomplete == "the packed file is cut off or damaged"
+    wide = zstandard.ZstdCompressionParameters.from_level(1, window_log=29)
+    with zstandard.open(tmp_path / "wide", "wb", cctx=zstandard.ZstdCompressor(compression_params=wide)) as file:
+        file.write(data)
+    with pytest.raises(UserError, match="more memory"):
+        scan_file(tmp_path / "wide")
+
+
+@pytest.mark.parametrize("pack", ["gzip", "zstd"])
+def test_a_bomb_is_told_and_read_no_further(tmp_path: Path, pack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "BOMB_BYTES", 8 << 20)
+    empty = bytes(32 << 20)
+    packed = gzip.compress(empty) if pack == "gzip" else pytest.importorskip("zstandard").compress(empty)
+    (tmp_path / "bomb").write_bytes(packed)
+    tracemalloc.start()
+    report = scan_file(tmp_path / "bomb")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "more than 1000 times its size" in report.incomplete
+    assert judge_report(report).word == "skip"
+    assert peak < 32 << 20
 
 
 def mail(subject: str, body: bytes, encoding: str = "8bit") -> bytes:
