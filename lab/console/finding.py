@@ -81,6 +81,8 @@ _FETCH = r"^#PF: \w+ instruction fetch|^(?:Oops: )?0*1[0-7] \[#\d+\]"
 who jumped there is to blame."""
 
 _WAITING = r"rcu_gp_kthread|rcu_gp_fqs_loop"
+_NOTICED = "watchdog_buddy_check_hardlockup"
+"""On the stack of the processor that sees another stuck (kernel/watchdog_buddy.c)."""
 
 
 def _stalled(parsed: Parsed) -> str:
@@ -94,6 +96,7 @@ def _stalled(parsed: Parsed) -> str:
             stacks[-1].extend(one.frames)
         else:
             stacks.append([*([one.pointer] if one.pointer else []), *one.frames])
+    stacks = [stack for stack in stacks if all(frame.function != _NOTICED for frame in stack)]
     cut = [(at, stack) for stack in stacks for at in [_entry(stack)]]
     busy = [stack for _, stack in cut if not any(compiled(_WAITING).fullmatch(frame.function) for frame in stack)]
     fallback = ""

@@ -461,12 +461,14 @@ static noinline void zoo_cache_objects(void)
 	ZOO_STAY();
 }
 
+#ifndef MODULE /* what it calls is not for modules */
 /* Shows when the task that wrote exits. */
 static noinline void zoo_rss(void)
 {
 	add_mm_counter(current->mm, MM_ANONPAGES, 3);
 	ZOO_STAY();
 }
+#endif
 
 /* Show when the file system at /mnt is unmounted. */
 static noinline void zoo_hold_dentry(void)
@@ -1154,8 +1156,10 @@ static const struct zoo_trigger {
 	  "kernel BUG in zoo_page_twice" },
 	{ "cache-objects", zoo_cache_objects, "SLUB: Objects remaining in zoo_cache_objects",
 	  "SLUB: Objects remaining in zoo_cache_objects" },
+#ifndef MODULE
 	{ "rss", zoo_rss, "BUG: Bad rss-counter state",
 	  "BUG: Bad rss-counter state" },
+#endif
 	{ "dentry", zoo_hold_dentry, "BUG: Dentry still in use",
 	  "BUG: Dentry still in use" },
 	{ "inode", zoo_hold_inode, "VFS: Busy inodes after unmount (use-after-free)",
