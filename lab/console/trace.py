@@ -67,7 +67,7 @@ def _pointer() -> re.Pattern[str]:
     return re.compile(
         r"\s*(?:(?:RIP|EIP|IP|ip)(?:: {1,4}| is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )"
         r"|pc: [0-9a-f]{8,16}: |IAOQ\[0\]: "
-        r"|epc\s*: |NIP(?::| ) ?|Krnl PSW : [0-9a-f]{8,16} [0-9a-f]{8,16} |T?PC: )"
+        r"|epc\s*: |NIP(?::| ) ?|Krnl PSW : [0-9a-f]{8,16} [0-9a-f]{8,16} |T?PC: |\[ERET  \]: |era   : |ERA: )"
         r"\s*(?:\[<?[0-9a-f]*>?\]\s*|<[0-9a-f]{8,16}>|[0-9a-f]{8,16} )*\s*[(<{\[]?(?::\w+:)?(?P<function>"
         + NAME
         + r")(?:"
@@ -91,7 +91,7 @@ _HEADINGS = (
     r"Call [Tt]race:",
     r"[Bb]acktrace(?: \(crc \w+\))?:",
     r"stack backtrace:",
-    r"Stack ?trace:",
+    r"Stack ?[Tt]race:",
     r"Trace:",
     r"Allocated(?: by task.*)?:",
     r"Freed(?: by task.*)?:",

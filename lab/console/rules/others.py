@@ -1,9 +1,10 @@
-"""Oopses of the processors that x86, arm, riscv and powerpc are not: mips, parisc, sparc, s390, ia64, alpha, sh, and powerpc's xmon.
+"""Oopses of the processors that x86, arm, riscv and powerpc are not: mips, parisc, sparc, s390, ia64, alpha, sh, arc, microblaze,
+and powerpc's xmon. What loongarch, csky, m68k, xtensa and openrisc say is in the words of oops.py.
 
 Sources: arch/mips/kernel/traps.c (``die_if_kernel``), arch/mips/kernel/unaligned.c, arch/parisc/kernel/traps.c
 (``parisc_terminate``, ``die_if_kernel``), arch/sparc/kernel/traps_64.c, arch/sparc/kernel/unaligned_64.c,
 arch/s390/kernel/traps.c, arch/ia64/kernel/traps.c (``ia64_fault``, ``ia64_bad_break``), arch/alpha/kernel/traps.c,
-arch/powerpc/xmon/xmon.c (``excprint``).
+arch/powerpc/xmon/xmon.c (``excprint``), arch/arc/kernel/troubleshoot.c, arch/microblaze/kernel/exceptions.c.
 """
 
 from lab.console.rules import Rule
@@ -117,6 +118,45 @@ RULES: tuple[Rule, ...] = (
         title="Oops in {func}",
         example="systemd(1): Kernel illegal instruction [#1]",
         fatal=True,
+    ),
+    Rule(
+        word="page-fault",
+        kind="oops",
+        needles=("[ECR   ]: ",),
+        pattern=r"^\[ECR   \]: 0x[0-9a-f]+ => Invalid (?:Read|Write) @ 0x[0-9a-f]+ by insn @ 0x[89a-f][0-9a-f]{7}$",
+        title="BUG: unable to handle kernel paging request in {func}",
+        example="[ECR   ]: 0x00050200 => Invalid Write @ 0x00000008 by insn @ 0x80204a2e",
+        fatal=True,
+        alternatives=("BUG: unable to handle kernel NULL pointer dereference in {func}",),
+    ),
+    Rule(
+        word="oops",
+        kind="oops",
+        needles=("[ERET  ]: ",),
+        pattern=r"^\[ERET  \]: [\w.]+\+0x",
+        title="Oops in {func}",
+        example="[ERET  ]: arc_probe+0x1e/0x80",
+        fatal=True,
+        role="part",
+    ),
+    Rule(
+        word="page-fault",
+        kind="oops",
+        needles=("Oops: ",),
+        pattern=r"^Oops: (?:kernel access of bad area|Weird page fault), sig: \d+$",
+        title="BUG: unable to handle kernel paging request in {func}",
+        example="Oops: kernel access of bad area, sig: 11",
+        fatal=True,
+    ),
+    Rule(
+        word="oops",
+        kind="oops",
+        needles=("Oops: ",),
+        pattern=r"^Oops: [A-Za-z][\w ]+, sig: \d+$",
+        title="Oops in {func}",
+        example="Oops: Divide by zero exception, sig: 8",
+        fatal=True,
+        role="part",
     ),
     Rule(
         word="unaligned",

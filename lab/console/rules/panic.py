@@ -44,6 +44,12 @@ RULES: tuple[Rule, ...] = (
                 "corruption",
                 over=r"_*schedule\w*|\w*preempt_schedule\w*|schedule_debug|_*cond_resched\w*|do_task_dead|depot_\w+",
             ),
+            Refine(  # user-mode Linux (arch/um/kernel/trap.c)
+                r"Kernel mode fault at addr 0x",
+                "BUG: unable to handle kernel paging request in {func}",
+                "page-fault",
+                "oops",
+            ),
             Refine(r"Attempted to kill init!", "kernel panic: Attempted to kill init!", "init-killed"),
             Refine(
                 r"(?P<text>VFS: Unable to mount root fs(?: on \S+| via NFS.*)?)",
