@@ -15,12 +15,15 @@ def _names(family: str) -> re.Pattern[str]:
     from lab.console.rules import helpers
 
     bare = tuple(pattern for pattern in helpers.HELPERS if pattern not in helpers.ERRANDS)
+    stuck = tuple(
+        pattern for pattern in helpers.HELPERS if pattern not in helpers.TRAPS
+    )  # a fault that waits is to blame
     tables: dict[str, Sequence[str]] = {
         "bare": bare,
         "helper": helpers.HELPERS,
         "locker": helpers.HELPERS + helpers.LOCKERS,
-        "waiter": helpers.HELPERS + helpers.WAITERS + helpers.WAITING_FOR,
-        "sleeper": helpers.HELPERS + helpers.WAITERS,
+        "waiter": stuck + helpers.WAITERS + helpers.WAITING_FOR,
+        "sleeper": stuck + helpers.WAITERS,
         "spinner": helpers.SPINNERS,
         "interrupt": helpers.HELPERS + helpers.INTERRUPTS,
         "syscall": helpers.SYSCALLS,

@@ -39,7 +39,7 @@ SANITIZERS = (
 # They do what the caller asked: count, link, compare, copy.
 CARRIERS = (
     r"_*refcount_\w+|(?:arch_|raw_|instrumented_)?_*atomic(?:64|_long)?_(?:read|set|inc|dec|add|sub|fetch|cmpxchg|xchg|try|or|and|andnot|long)\w*|kref_\w+",
-    r"_*(?:list|hlist|hlist_bl|hlist_nulls|plist|llist|klist|list_lru)_(?:add|del|move|splice|cut|empty|next|prev|remove|put|get|iter\w*|node_attached)\w*|__list_\w+|_*(?:inode|list)_\w*list_move\w*|device_for_each_child\w*|bus_for_each_\w+",
+    r"_*(?:list|hlist|hlist_bl|hlist_nulls|plist|llist|klist)_(?:add|del|move|splice|cut|empty|next|prev|remove|put|get|iter\w*|node_attached)\w*|__list_\w+|_*(?:inode|list)_\w*list_move\w*|device_for_each_child\w*|bus_for_each_\w+",
     r"_*debug_(?:print_object|check_no_obj_freed|object\w+|objects?_\w+|locks_off)|__debug_\w+|debug_(?:mutex|rt_mutex|spin_lock|write_lock|read_lock)\w*|lookup_object",
     r"(?:nla_|_*)mem(?:cpy|set|move|cmp|chr|scan|zero|dup|chr_inv|set16|set32|set64|set_p)(?:_\w+)?",
     r"_*str(?:n?cpy|n?cmp|n?len|n?cat|n?case(?:cmp)?|r?chr|chrnul|lcpy|lcat|s?cpy|scpy|n?str|sep|p?brk|c?spn|dup|ndup|replace|im|nchr|npbrk|cspn|spn)(?:_\w+)?|sized_strscpy\w*",
@@ -56,7 +56,7 @@ ALLOCATORS = (
     r"_*kv?[mzc]alloc\w*|_*kmalloc\w*|_*kzalloc\w*|_*kcalloc\w*|_*kvmalloc\w*|__do_kmalloc\w*|_*krealloc\w*|__do_krealloc|_*kmemdup\w*|_*kstrdup\w*|_*kstrndup|memdup_user\w*|vmemdup_user\w*|strndup_user",
     r"_*k[vz]*free(?:_const|_sensitive|_bulk|_link|_rcu\w*|_mult)?|_*kmem_cache_(?:alloc|free|zalloc|create|destroy)\w*|_*kmem_(?:alloc|free)\w*|___cache_free|__cache_free|__do_cache_alloc|cache_(?:alloc|free|grow|flusharray)\w*",
     r"_*slab_\w+|___slab_alloc|_*slub_\w+|object_err|free_debug_processing|alloc_debug_processing|free_to_partial_list|check_(?:slab|object|bytes_and_report|pad_bytes)|init_object|new_slab\w*|allocate_slab|alloc_single_from_\w+|free_slab|discard_slab|get_partial\w*|deactivate_slab|_*unfreeze_partials|put_cpu_partial|do_slab_free|on_freelist|memcg_slab_\w+|alloc_from_pcs|__free_slab|free_large_kmalloc|free_nonslab_page|verify_redzone_\w+|fixup_\w+(?:redzone|object)\w*",
-    r"_*free_(?:frozen_)?pages(?:_ok|_exact)?|free_unref_(?:page|folio)\w*|free_the_page|_*vmalloc\w*|_*vzalloc\w*|__vmalloc_\w+|kvfree\w*|vfree|__vfree|devm_k\w+|devres_alloc\w*|__devres_alloc\w*|alloc_dr|mempool_(?:kmalloc|kfree|alloc_slab|free_slab)|dma_pool_\w+|_*set_page_owner|post_alloc_hook|get_page_from_freelist|_*rmqueue\w*|_*alloc_pages_(?:slowpath|cpuset_fallback|direct_\w+|may_oom)\w*|filemap_alloc_folio\w*|do_kmem_cache_create|create_cache|kmem_cache_open|check_slab_allocation|alloc_workqueue_attrs\w*",
+    r"_*free_(?:frozen_)?pages(?:_ok|_exact)?|free_unref_(?:page|folio)\w*|free_the_page|_*vmalloc\w*|_*vzalloc\w*|__vmalloc_\w+|kvfree\w*|vfree|__vfree|devm_k\w+|devres_alloc\w*|__devres_alloc\w*|alloc_dr|mempool_(?:kmalloc|kfree|alloc_slab|free_slab)|dma_pool_\w+|_*set_page_owner|post_alloc_hook|_*alloc_pages_(?:slowpath|cpuset_fallback|direct_\w+|may_oom)\w*|filemap_alloc_folio\w*|do_kmem_cache_create|create_cache|kmem_cache_open|check_slab_allocation|alloc_workqueue_attrs\w*",
 )
 
 # They end, cancel, queue, wake and wait for what somebody else began.
@@ -64,7 +64,7 @@ ERRANDS = (
     r"_*queue_(?:delayed_|rcu_)?work(?:_on|_node)?|_*queue_delayed_work\w*|_*flush_work|start_flush_work|flush_workqueue|destroy_workqueue|drain_workqueue|_*cancel_work_(?:timer|sync)|cancel_delayed_work_sync|try_to_grab_pending|work_grab_pending|schedule_(?:delayed_)?work(?:_on)?",
     r"kthread_(?:stop|stop_put|unpark|flush_work|flush_worker|destroy_worker)|_*wake_up(?:_common|_locked|_sync|_interruptible|_process|_state|_bit|_all|_nr|_poll|_pollfree)?\w*(?<!new_task)|complete(?:_all|_with_flags|_on_current_cpu)?|swake_up_\w+|ttwu_\w+|default_wake_function|autoremove_wake_function|woken_wake_function",
     r"_*(?:try_to_)?del_timer\w*|_*timer_delete_sync|timer_shutdown\w*|lock_timer_base|detach_if_pending|mod_timer|add_timer\w*|timer_is_static_object|lookup_object|assert_init_not_present",
-    r"_*kobject_(?:put|get|del|release|uevent|uevent_env|uevent_net_broadcast|delete|get_path|get_unless_zero)|add_uevent_var|kset_(?:put|unregister)|put_device|get_device|dpm_sysfs_(?:add|remove)|device_(?:release|unregister)|_*kfree_skb\w*|consume_skb|_*dev_kfree_skb\w*|kmalloc_reserve|sysfs_remove_\w+|_*device_add_disk|media_device_unregister\w*|hwrng_unregister",
+    r"_*kobject_(?:put|del|release|uevent|uevent_env|uevent_net_broadcast|delete|get_path|get_unless_zero)|add_uevent_var|kset_(?:put|unregister)|dpm_sysfs_(?:add|remove)|pm_runtime_set_memalloc_noio|device_(?:release|unregister)|_*kfree_skb\w*|consume_skb|_*dev_kfree_skb\w*|kmalloc_reserve|sysfs_remove_\w+|_*device_add_disk|media_device_unregister\w*|hwrng_unregister",
     r"usb_(?:submit_urb|control_msg\w*|bulk_msg|interrupt_msg|kill_urb|start_wait_urb|alloc_urb|alloc_coherent|hcd_submit_urb)|hcd_buffer_alloc|_dev_(?:info|err|warn|notice|crit|printk)|dev_(?:vprintk_emit|printk_emit)|__dev_printk|warn_bogus_irq_restore|rb_(?:insert_color\w*|link_node\w*|next|first|last|prev|erase(?:_cached)?|replace_node\w*|set_black|red_parent)|_*rb_(?:erase|insert|rotate|change)_\w+",
     r"read_word_at_a_time|ip[46]?_(?:addr_)?string\w*|ip6_compressed_string|ip6_addr_string_sa|ref_tracker_\w+|\w*drop_nlink|find_lock_entries|get_random_bytes\w*|_*alloc_(?:frozen_)?pages?(?:_\w+)?|_*get_free_pages\w*|get_zeroed_page\w*|prepare_alloc_pages|_*folio_alloc\w*|kmalloc_order\w*|_*kmalloc_large\w*|fs_reclaim_\w+|__fs_reclaim_\w+|nla_strcmp|truncate_inode_pages_range|iput|ieee80211_queue_(?:delayed_)?work|crc16|crc32\w*|_*round(?:up|down)_pow_of_two|perf_trace_\w+|trace_event_(?:raw_event_\w+|buffer_\w+|get_offsets_\w+|ignore_this_pid|output_call|printf)|__traceiter_\w+|__bpf_trace_\w+|_*btrfs_printk|audit_log_\w*string\w*|(?:\w+_)?(?:assertfail|assfail)|copy_(?:page|folio)_from_iter_atomic|page_counter_cancel|blk_mq_unfreeze_queue\w*|device_destroy|device_property_\w+|rb_first_postorder|rb_next_postorder|sock_i_ino|_*copy_(?:to|from)_iter\w*|copyout|copyin|poison_slab_object|unpoison_slab_object|unregister_netdevice_queue|unregister_netdevice_many\w*|rollback_registered\w*|unregister_netdev",
 )
@@ -92,7 +92,7 @@ LOCKERS = (
 WAITING_FOR = (
     r"\w*_wait(?:_\w+)?|_*wait_\w+",
     r"\w+_(?:try)?lock(?:_\w+)?",  # a subsystem's own name for taking one
-    r"kthread_park|unregister_netdevice_notifier\w*|_*flush_workqueue|flush_delayed_work|blk_(?:mq_)?(?:freeze_queue|mq_freeze_queue)\w*|device_lock|_*device_driver_(?:lock|attach)|console_lock|percpu_rwsem_wait|super_lock|sb_wait_write|nfnl_lock|genl_lock|_*filemap_get_folio\w*|pagecache_get_page|do_read_cache_(?:page|folio)|read_cache_(?:page|folio)|truncate_inode_pages_range|wb_wait_for_completion|_*wait_on_freeing_inode|wait_for_device_probe|usb_(?:control_msg|bulk_msg|start_wait_urb|kill_urb)\w*|_*synchronize_\w*rcu\w*|i2c_del_adapter|_*lock_sock\w*|lock_sock_nested|io_wq_exit_workers|device_shutdown|kernel_restart_prepare|mb_cache_entry_wait_unused|\w+_wait_for_firmware_load|_*filemap_fdatawait\w*|get_device_parent|_*submit_bio_wait|xfs_buf_lock|xlog_wait\w*|wait_extent_bit|btrfs_inode_lock|cgroup_lock_and_drain_offline|wait_for_key_construction|mmap_\w*lock\w*|nfsd_shutdown_threads",
+    r"kthread_park|unregister_netdevice_notifier\w*|_*flush_workqueue|flush_delayed_work|blk_(?:mq_)?(?:freeze_queue|mq_freeze_queue)\w*|device_lock|_*device_driver_(?:lock|attach)|console_lock|percpu_rwsem_wait|super_lock|sb_wait_write|nfnl_lock|genl_lock|_*filemap_get_folio\w*|pagecache_get_page|do_read_cache_(?:page|folio)|read_cache_(?:page|folio)|truncate_inode_pages_range|wb_wait_for_completion|_*wait_on_freeing_inode|wait_for_device_probe|usb_(?:control_msg|bulk_msg|start_wait_urb|kill_urb)\w*|_*synchronize_\w*rcu\w*|i2c_del_adapter|device_(?:add|del)|io_wq_exit_workers|device_shutdown|kernel_restart_prepare|mb_cache_entry_wait_unused|\w+_wait_for_firmware_load|_*filemap_fdatawait\w*|get_device_parent|_*submit_bio_wait|xfs_buf_lock|xlog_wait\w*|wait_extent_bit|btrfs_inode_lock|cgroup_lock_and_drain_offline|wait_for_key_construction|mmap_\w*lock\w*|nfsd_shutdown_threads",
 )
 
 # What stands between an interrupt and the work that it came upon, or keeps a kernel going without meaning anything.
@@ -105,7 +105,7 @@ INTERRUPTS = (
 )
 
 # What a family's patterns fit, and yet is to blame.
-TITLED = {"waiter": r"usb_bulk_msg"}
+TITLED = {"waiter": r"usb_bulk_msg|_*lock_sock\w*"}
 
 HELPERS = DYING + TRAPS + SANITIZERS + CARRIERS + ALLOCATORS + ERRANDS + LOCKS
 

@@ -5,12 +5,17 @@ from lab.console.rules.lockdep import TAKERS
 
 _REFINE = (
     Refine(r"list_(?:add|del) (?:corruption|double add)", "BUG: corrupted list in {func}", "list", "corruption"),
-    Refine(r"refcount_t: |at (?:\S*/)?lib/refcount\.c:", "WARNING: refcount bug in {func}", "refcount"),
+    Refine(
+        r"refcount_t: |at (?:\S*/)?lib/refcount\.c:",
+        "WARNING: refcount bug in {func}",
+        "refcount",
+        over=r"kobject_get\w*|(?:get|put)_device",
+    ),
     Refine(
         r"ODEBUG: ",
         "WARNING: ODEBUG bug in {func}",
         "odebug",
-        over=r"device_(?:add|del)|ida_free|cleanup_srcu_struct|__free_pages_ok|_*folio_put|_*free_(?:frozen_)?pages\w*",
+        over=r"device_(?:add|del)|put_device|ida_free|cleanup_srcu_struct|__free_pages_ok|_*folio_put|_*free_(?:frozen_)?pages\w*",
     ),
     Refine(
         r"\bkernel/(?:locking/)?lockdep\.c:\d+ (?:at )?(?:__lock_acquire|look_up_lock_class|check_wait_context|hlock_class|lock_release|lock_acquire)\b",
