@@ -160,7 +160,8 @@ def plan(*, asked: Asked, as_json: bool) -> int:
 @click.option(
     "--bisect-regressions",
     is_flag=True,
-    help="Bisect each new failure that a series' patch can have brought, in what is left of the deadline.",
+    help="Bisect each new failure that a series' patch can have brought, in what is left of the deadline; from when "
+    "one is seen, a fifth of it is kept for that, or what the file says.",
 )
 @output_options
 def run(*, asked: Asked, deadline: float | None, cluster: str | None, bisect_regressions: bool, as_json: bool) -> int:
@@ -181,6 +182,7 @@ def run(*, asked: Asked, deadline: float | None, cluster: str | None, bisect_reg
     """
     import time
 
+    from lab.matrix.hunt import bisect_new, kept_for_bisects
     from lab.matrix.run import run as run_matrix
     from lab.report.matrix import night_document, show_night, told
 
@@ -188,11 +190,12 @@ def run(*, asked: Asked, deadline: float | None, cluster: str | None, bisect_reg
         watcher = told(found, quiet=as_json)
         began = time.monotonic()
         with hands_of(cluster, found, runner, setup, asked.wishes) as (who, hands):
-            done = run_matrix(found, history, who, setup.paths, seconds=deadline, watcher=watcher, hands=hands)
+            spare = kept_for_bisects(found, history, deadline) if bisect_regressions else None
+            done = run_matrix(
+                found, history, who, setup.paths, seconds=deadline, watcher=watcher, hands=hands, spare=spare
+            )
         night = history.night(done.id)
         if bisect_regressions:
-            from lab.matrix.hunt import bisect_new
-
             budget = found.ready.matrix.budget.seconds if deadline is None else deadline
             left = max(budget - (time.monotonic() - began), 0.001) if budget else 0.0
             night = bisect_new(night, found.ready, history, setup, seconds=left, say=watcher.say)

@@ -1,7 +1,7 @@
 """Bisects that regressions start: the series of the case, with the kconfig and the machine of the cell that fails.
 
-They have what is left of the night's time. What that was too short for is said, and done by the next night that finds
-the bug still there.
+They have what is left of the night's time, and a share of it is kept for them from when a failure was seen that one is
+wanted for. What that was too short for is said, and done by the next night that finds the bug still there.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from lab.bisect.engine import Nobody
 from lab.bisect.plan import State, Try
 from lab.case import Expect
 from lab.errors import LabError
-from lab.history.records import Bisected, Change, Night
+from lab.history.records import Bisected, Change, Night, Result
 from lab.history.store import History
 from lab.line import Line, Setup
 from lab.matrix.lines import Ready
 from lab.matrix.plan import Job
+from lab.matrix.run import Planned
 from lab.process import DeadlinePassed
 
 MOST = 5
@@ -40,6 +41,40 @@ def worth(night: Night, late: Collection[str] = ()) -> tuple[Change, ...]:
 def is_wanted(change: Change, late: Collection[str]) -> bool:
     """Whether a bisect would say something that is not known yet."""
     return change.kind == "new" or (change.kind == "still" and change.cell.key in late)
+
+
+class Kept:
+    """The time that is kept for bisects: ``most`` seconds once a failure was seen that is not among those ``known``,
+    by their cells."""
+
+    def __init__(self, most: float, known: Collection[str] = ()) -> None:
+        self.most = most
+        self.known = known
+        self.wanted = False
+
+    def see(self, result: Result) -> None:
+        """This came out."""
+        cell = result.cell
+        fails = result.word == "bad" and cell.expected != "bad"
+        self.wanted = self.wanted or (fails and cell.point > 0 and cell.key not in self.known)
+
+    def seconds(self) -> float:
+        """What is kept by now."""
+        return self.most if self.wanted else 0.0
+
+
+def kept_for_bisects(planned: Planned, history: History, seconds: float | None = None) -> Kept:
+    """What a run of ``planned`` keeps for its bisects, of ``seconds`` or else the matrix's own. A failure that was
+    there in the last night is none to wait for, unless its bisect was too late then."""
+    budget = planned.ready.matrix.budget
+    most = budget.bisects * (budget.seconds if seconds is None else seconds)
+    going_on = planned.unfinished.id if planned.unfinished else ""
+    before = [run.id for run in history.runs(name=planned.ready.matrix.name, limit=2) if run.id != going_on]
+    if not before or not most:
+        return Kept(0.0)  # what fails in the first night there is is not new
+    late = {one.cell for one in history.bisects(before[0]) if one.late}
+    failing = {change.cell.key for change in history.night(before[0]).changes if change.kind in ("new", "still")}
+    return Kept(most, failing - late)
 
 
 def bisect_new(

@@ -23,6 +23,7 @@ POINTS = ("base", "end", "fix")
 TIP = "tip"
 """The label of a branch's only point."""
 MOST_CELLS = 100_000
+MOST_BISECTS = 0.9
 MOST_RETRIES = 100
 
 
@@ -65,7 +66,8 @@ class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[budget]``. ``seconds`` for the whole run, 0 being no limit; ``memory`` and ``cores`` for guests (empty and 0:
-    what is free); ``retries`` of a red cell before it is called bad; ``boot_seconds`` to reach user space."""
+    what is free); ``retries`` of a red cell before it is called bad; ``boot_seconds`` to reach user space; ``bisects``
+    is the share of the seconds that is kept for bisects, where any are wanted."""
 
     seconds: float = 0.0
     memory: str = ""
@@ -73,6 +75,7 @@ class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     retries: int = 4
     boots: int = 1
     boot_seconds: float = 60.0
+    bisects: float = 0.2
 
 
 class MatrixFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,6 +102,7 @@ class Budget:
     retries: int = 4
     boots: int = 1
     boot_seconds: float = 60.0
+    bisects: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,7 @@ def read_budget(file: BudgetFile, refuse: Complaint) -> Budget:
         ("seconds", file.seconds, 7 * 86400.0),
         ("cores", file.cores, 4096),
         ("retries", file.retries, MOST_RETRIES),
+        ("bisects", file.bisects, MOST_BISECTS),
     ):
         if not 0 <= value <= most:
             raise refuse(f"budget.{key}", f"{value:g} is not 0 to {most:g}")
@@ -214,7 +219,7 @@ def read_budget(file: BudgetFile, refuse: Complaint) -> Budget:
     if not 1 <= file.boots <= MOST_RETRIES:
         raise refuse("budget.boots", f"{file.boots} is not 1 to {MOST_RETRIES}")
     memory = read_size(file.memory, "budget.memory", refuse) if file.memory else 0
-    return Budget(file.seconds, memory, file.cores, file.retries, file.boots, file.boot_seconds)
+    return Budget(file.seconds, memory, file.cores, file.retries, file.boots, file.boot_seconds, file.bisects)
 
 
 def labels(source: CaseEntry | BranchEntry) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -54,6 +55,16 @@ class Watcher:
 
     def filled(self, result: Result) -> None:
         """This came out, and is in the history."""
+
+
+class Spare(Protocol):
+    """Who has a use for some of the time, depending on what comes out."""
+
+    def see(self, result: Result) -> None:
+        """This came out."""
+
+    def seconds(self) -> float:
+        """So much is not for cells."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +152,10 @@ def run(
     watcher: Watcher | None = None,
     clock: Callable[[], float] = time.monotonic,
     hands: Hands | None = None,
+    spare: Spare | None = None,
 ) -> Run:
     """Fill the cells, by ``hands`` or else here; what the run came to. ``seconds`` is a deadline that goes before the
-    matrix's own.
+    matrix's own; ``spare`` is shown each result, and says how much of that is not for cells.
 
     Raises :class:`lab.errors.InfrastructureError` naming the process that runs the same matrix.
     """
@@ -155,7 +167,12 @@ def run(
 
         def record(result: Result) -> None:
             history.record_result(result, claim.token)
+            if spare is not None:
+                spare.see(result)
             watcher.filled(result)
+
+        for result in planned.known.values() if spare is not None else ():
+            spare.see(result)
 
         with held(history, begun.id, claim), shown(paths, begun.id) as show:
 
@@ -174,6 +191,7 @@ def run(
                 doing=doing,
                 clock=clock,
                 hands=hands,
+                spare=spare.seconds if spare is not None else lambda: 0.0,
             )
             state: RunState = "deadline" if left else "done"
             history.finish_run(begun.id, state, time.time(), claim.token)

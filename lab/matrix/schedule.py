@@ -160,8 +160,10 @@ def fill(
     doing: Callable[[Activity], None] = lambda _activity: None,
     clock: Callable[[], float] = time.monotonic,
     hands: Hands | None = None,
+    spare: Callable[[], float] = lambda: 0.0,
 ) -> tuple[Job, ...]:
     """Fill the cells of ``jobs`` in that order, by ``hands`` or else here; those that the deadline left are returned.
+    It comes so many seconds earlier as ``spare`` says by then.
 
     ``record`` is called with each result as it comes; of a red cell that the deadline kept from being booted again it
     is ``waiting``, with the attempts that there were. An exception that is no :class:`LabError` ends the run; what was
@@ -170,7 +172,7 @@ def fill(
     work = Work({job.cell.key: job for job in jobs})
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     limit = clock() + limits.seconds if limits.seconds else float("inf")
-    by = Means(runner, Terms(run, limits, lambda: limit - clock()), costs, events, hands or Here(limits))
+    by = Means(runner, Terms(run, limits, lambda: limit - spare() - clock()), costs, events, hands or Here(limits))
     for job in jobs:
         if job.kernel in work.made or job.kernel in work.unbuilt:
             continue

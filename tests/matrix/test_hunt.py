@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from lab.bisect.choose import Outlook
@@ -117,3 +118,57 @@ def test_the_next_night_goes_on_with_what_was_late_and_with_nothing_else(night, 
     third = hunted(night("bad", 3))
     assert len(hunted.begun) == 1, "it came to an end"
     assert third.bisects == ()
+
+
+MANY = [job("end", kconfig=f"tiny-{number}", point=PATCHES) for number in range(20)]
+
+
+class Slow(Stamped):
+    """Each boot takes ten seconds of a clock that only exists here."""
+
+    now = 0.0
+
+    def boot(self, job, made, number):
+        self.now += 10.0
+        return replace_seconds(super().boot(job, made, number), 10.0)
+
+
+def replace_seconds(attempt, seconds):
+    return msgspec.structs.replace(attempt, seconds=seconds)
+
+
+@pytest.fixture
+def slow_night(history, paths):
+    """A night of 20 cells of ten seconds each; how long it went on, and how many cells it filled."""
+
+    def one(word, stamp, seconds=0.0, bisects=0.3):
+        budget = {"cores": 1, "memory": 1 << 40, "retries": 0, "seconds": seconds, "bisects": bisects}
+        planned = plan(ready(MANY, key=f"m{stamp}", **budget), history, runner := Slow(word, stamp))
+        spare = hunt.kept_for_bisects(planned, history)
+        done = run(planned, history, runner, paths, clock=lambda: runner.now, spare=spare)
+        return runner.now, sum(result.word != "waiting" for result in history.results(done.id))
+
+    one("good", 0)
+    return one
+
+
+def test_a_share_of_the_time_is_kept_for_bisects_once_one_is_wanted(slow_night):
+    assert slow_night("bad", 1, seconds=100.0) == (70.0, 7)
+
+
+def test_a_night_in_which_nothing_new_fails_has_all_of_its_time(slow_night):
+    assert slow_night("good", 1, seconds=100.0) == (100.0, 10)
+    assert slow_night("bad", 2) == (200.0, 20)
+    assert slow_night("bad", 3, seconds=100.0) == (100.0, 10), "what fails since yesterday waits for no bisect"
+
+
+def test_what_the_last_night_had_no_time_to_bisect_has_its_share_tonight(slow_night, history, paths):
+    slow_night("bad", 1)
+    newest = history.runs(name="nightly", limit=1)[0]
+    change = history.night(newest.id).changes[0]
+    history.record_bisect(newest.id, hunt.nobody(change, "not bisected: the night's time is over", late=True))
+    assert slow_night("bad", 2, seconds=100.0)[0] == 70.0
+
+
+def test_nothing_is_kept_where_the_file_says_so(slow_night):
+    assert slow_night("bad", 1, seconds=100.0, bisects=0.0) == (100.0, 10)
