@@ -171,8 +171,9 @@ def run(
                 spare.see(result)
             watcher.filled(result)
 
-        for result in planned.known.values() if spare is not None else ():
-            spare.see(result)
+        if spare is not None:
+            for result in planned.known.values():
+                spare.see(result)
 
         with held(history, begun.id, claim), shown(paths, begun.id) as show:
 

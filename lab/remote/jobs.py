@@ -173,8 +173,9 @@ def pid_of(run: Run) -> int:
 
 
 def sweep(folder: Path, *, keep: Path) -> None:
-    """Remove runs that ended long ago. What a clock that lies makes older or younger is only kept too long."""
-    for job in folder.glob("*"):
+    """Remove runs that ended long ago. What a clock that lies makes older or younger is only kept too long. Jobs have a
+    hash for a name: the cases of clusters, which are beside them, are another matter."""
+    for job in folder.glob("[0-9a-f]" * 64):
         for run in runs(job) if job != keep else []:
             with contextlib.suppress(OSError):
                 age = time.time() - run.folder.stat().st_mtime

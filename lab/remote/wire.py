@@ -175,18 +175,40 @@ def named(value: str, packer: Packer, under: str) -> str:
 
 def unpack(request: Request, folder: Path) -> Case:
     """The case of ``request``, its files written below ``folder``. :class:`UserError` for a name that leaves it."""
+    for path, data in files_in(request, folder).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / request.name).mkdir(parents=True, exist_ok=True)
+    return case_in(request, folder)
+
+
+def is_unpacked(request: Request, folder: Path) -> bool:
+    """Whether :func:`unpack` has written just these files below ``folder``."""
+    try:
+        return (folder / request.name).is_dir() and all(
+            path.read_bytes() == data for path, data in files_in(request, folder).items()
+        )
+    except OSError:
+        return False
+
+
+def case_in(request: Request, folder: Path) -> Case:
+    """The case of ``request``, which :func:`unpack` has put below ``folder``."""
     home = folder / request.name
+    return case_of(request.manifest, home, home / "series.toml")
+
+
+def files_in(request: Request, folder: Path) -> dict[Path, bytes]:
+    """The files of ``request``, by their places below ``folder``."""
     if request.name in ("", ".", "..") or "/" in request.name or "\0" in request.name:
         raise UserError(f"case {request.name!r}: not a folder's name")
+    found = {}
     for name, data in request.files.items():
         parts = Path(name).parts
         if Path(name).is_absolute() or ".." in parts or not parts or "\0" in name:
             raise UserError(f"{name!r} is outside the case's folder")
-        path = home / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    home.mkdir(parents=True, exist_ok=True)
-    return case_of(request.manifest, home, home / "series.toml")
+        found[folder / request.name / name] = data
+    return found
 
 
 class Blob(msgspec.Struct, frozen=True):

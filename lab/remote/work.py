@@ -14,7 +14,6 @@ import hashlib
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from lab.files import write_atomic
 from lab.line import Line, Setup, prepare
 from lab.paths import Paths, user_paths
 from lab.remote import wire
+from lab.remote.unpacked import cases_folder, unpacked, use
 from lab.tree.types import Base
 
 SLOTS = 256
@@ -133,7 +133,7 @@ def place_of(key: str, paths: Paths) -> Path:
     """Where a case is kept."""
     if not re.fullmatch(r"[0-9a-f]{64}", key):
         raise UserError(f"{key[:80]!r} is no hash of a case")
-    return paths.cache / "jobs" / "cluster" / f"{key}.json"
+    return cases_folder(paths) / f"{key}.json"
 
 
 def request_kept(key: str, paths: Paths) -> bytes:
@@ -149,9 +149,16 @@ def request_kept(key: str, paths: Paths) -> bytes:
     return data
 
 
-@functools.lru_cache(maxsize=LINES)
 def prepared(key: str) -> tuple[Line, Setup]:
-    """The line of a request on this worker, made once."""
+    """The line of a request on this worker, made once, and again where its case was removed meanwhile."""
+    if not use(key, user_paths()):
+        line_of.cache_clear()
+    return line_of(key)
+
+
+@functools.lru_cache(maxsize=LINES)
+def line_of(key: str) -> tuple[Line, Setup]:
+    """The line of a request on this worker."""
     from lab.progress import silent
     from lab.settings import load_settings
     from lab.share.where import share_of
@@ -169,11 +176,7 @@ def prepared(key: str) -> tuple[Line, Setup]:
         timeout=request.timeout,
         share=share_of(request.share or None, settings, lambda text: print(f"lab: {text}", file=sys.stderr)),
     )
-    folder = paths.cache / "jobs" / "cluster"
-    folder.mkdir(parents=True, exist_ok=True)
-    # A folder for each process: it is small, and another one of the same case may be going on beside.
-    place = Path(tempfile.mkdtemp(prefix=f"{key[:16]}-", dir=folder))
-    case = wire.unpack(request, place)
+    case = unpacked(key, request, paths)
     return prepare(case, replace(setup, base=base_here(request.base, setup))), setup
 
 
