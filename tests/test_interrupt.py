@@ -113,7 +113,7 @@ STEPS = ["kconfig", "build"]
 def test_nothing_is_left_when_the_lab_is_ended(world, tmp_path, step, sig, status):
     lab = start(world(**{step: FOREVER.format(world=tmp_path)}))
     lab.send_signal(sig)
-    _, said = lab.communicate(timeout=30)
+    _, said = lab.communicate(timeout=120)
     assert lab.returncode == status
     if sig != signal.SIGKILL:
         assert said.decode().splitlines()[-1] == "lab: interrupted"
@@ -126,11 +126,11 @@ def test_nothing_is_left_when_the_lab_is_ended(world, tmp_path, step, sig, statu
 def test_the_next_call_goes_on_after_a_kill(world, tmp_path):
     killed = start(world(build=FOREVER.format(world=tmp_path)))
     killed.kill()
-    killed.communicate(timeout=30)
+    killed.communicate(timeout=120)
     (tmp_path / "started").unlink()
     again = start(tmp_path)
     again.send_signal(signal.SIGINT)
-    assert again.communicate(timeout=30)[1].decode().splitlines()[-1] == "lab: interrupted"
+    assert again.communicate(timeout=120)[1].decode().splitlines()[-1] == "lab: interrupted"
 
 
 def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(world, tmp_path):
@@ -187,7 +187,7 @@ def test_no_git_is_left_and_what_it_left_is_no_obstacle(world, tmp_path, monkeyp
 def end(lab, world):
     """Ctrl-C: one line, the exit code for it, and nobody left."""
     lab.send_signal(signal.SIGINT)
-    _, said = lab.communicate(timeout=30)
+    _, said = lab.communicate(timeout=120)
     assert (lab.returncode, said.decode().splitlines()[-1]) == (130, "lab: interrupted")
     wait_for(lambda: not survivors(world), seconds=10)
 

@@ -18,7 +18,7 @@ SLEEPER = "echo $$ > {0}/shell; sleep 1000 & echo $! > {0}/child; wait"
 
 def pids(folder: Path) -> list[int]:
     """The processes that SLEEPER has started, as soon as it has written both ids."""
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while time.monotonic() < limit:
         texts = [(folder / name).read_text() if (folder / name).exists() else "" for name in ("shell", "child")]
         if all(text.endswith("\n") for text in texts):
@@ -35,7 +35,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def gone(found: list[int], seconds: float = 5.0) -> bool:
+def gone(found: list[int], seconds: float = 30.0) -> bool:
     limit = time.monotonic() + seconds
     while any(map(alive, found)) and time.monotonic() < limit:
         time.sleep(0.01)

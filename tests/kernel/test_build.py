@@ -165,7 +165,7 @@ def test_whatever_ends_the_lab_ends_the_build_and_the_next_one_goes_on(ending, f
     try:
         wait(lambda: running(fake.paths.cache, "slow.sh"))
         lab.send_signal(ending)
-        assert lab.wait(timeout=30) != 0
+        assert lab.wait(timeout=120) != 0
     finally:
         lab.kill()
     assert gone(fake.paths.cache)
@@ -248,7 +248,7 @@ def gone(folder: Path) -> bool:
     return not running(folder)
 
 
-def wait(until, seconds: float = 20.0) -> None:
+def wait(until, seconds: float = 60.0) -> None:
     """Wait until something is so; the caller looks whether it is."""
     limit = time.monotonic() + seconds
     while not until() and time.monotonic() < limit:

@@ -54,7 +54,7 @@ retries = 1
 """
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait until ``condition`` holds."""
     limit = time.monotonic() + seconds
     while not condition():

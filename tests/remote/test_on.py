@@ -86,7 +86,7 @@ def test_a_job_goes_on_when_the_connection_breaks_and_is_found_again(ready, worl
     first = ready.start("build", *world.arguments, "--at", "1", "--on", "loop")
     building(world)
     ready.sshd.cut()
-    _, said = first.communicate(timeout=30)
+    _, said = first.communicate(timeout=120)
     assert first.returncode == 128
     assert "broke" in said
     assert "goes on" in said
@@ -106,9 +106,9 @@ def test_ctrl_c_ends_it_over_there_too(ready, world):
     building(world)
     assert any("make" in words for words in processes(ready.folder).values())
     call.send_signal(signal.SIGINT)
-    _, said = call.communicate(timeout=30)
+    _, said = call.communicate(timeout=120)
     assert call.returncode == 130, said
-    wait_for(partial(nobody, ready.folder), 20)
+    wait_for(partial(nobody, ready.folder))
     assert (ready.runs()[0] / "taken").exists()
     assert not list((ready.folder / "cache" / "kernels").rglob("bzImage"))
 
@@ -138,7 +138,7 @@ def test_two_who_ask_the_same_share_a_job_and_one_can_leave(ready, world):
     two = ready.start("build", *world.arguments, "--at", "1", "--on", "loop", "--json")
     wait_for(partial(followed_by, ready.runs()[0] / "followers", 2), 60)
     one.send_signal(signal.SIGINT)
-    _, said = one.communicate(timeout=30)
+    _, said = one.communicate(timeout=120)
     assert one.returncode == 130
     assert "somebody else waits for the same job" in said
     world.hold.unlink()
@@ -155,7 +155,7 @@ def test_a_job_that_is_killed_there_is_told_and_begins_anew(ready, world):
     for process, words in processes(ready.folder).items():
         if "lab.remote.job" in words:
             os.kill(process, signal.SIGKILL)
-    _, said = call.communicate(timeout=30)
+    _, said = call.communicate(timeout=120)
     assert call.returncode == 128
     assert "died without a result" in said
     wait_for(lambda: not any("make" in words for words in processes(ready.folder).values()), 20)
@@ -232,7 +232,7 @@ def test_a_clock_that_is_off_by_a_day_changes_nothing(ready, world):
     first = ready.start("build", *world.arguments, "--at", "1", "--on", "loop")
     building(world)
     ready.sshd.cut()
-    first.communicate(timeout=30)
+    first.communicate(timeout=120)
     world.hold.unlink()
     python.unlink()
     python.symlink_to(real)
