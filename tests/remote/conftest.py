@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from lab.paths import user_paths
+from lab.process import die_with_parent
 
 pytest.importorskip("fabric", reason="the extra 'remote' is not installed")
 
@@ -52,6 +53,10 @@ name = "tiny-numa"
 [budget]
 retries = 1
 """
+
+
+def run(*argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, check=check, capture_output=True, text=True)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -131,7 +136,8 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "config")], stdout=log, stderr=log)
+        argv = [SSHD, "-D", "-e", "-f", str(folder / "config")]
+        process = subprocess.Popen(argv, stdout=log, stderr=log, preexec_fn=die_with_parent())  # noqa: PLW1509
     try:
         wait_for(lambda: b"listening on" in (folder / "log").read_bytes() or process.poll() is not None)
         assert process.poll() is None, (folder / "log").read_text()
@@ -153,12 +159,14 @@ def user() -> str:
 
 @dataclass
 class There:
-    """A host for the lab: its folder there, and how the lab is called here with folders of its own."""
+    """A host for the lab: its folder there, and how the lab is called here with folders of its own; ``inside`` comes
+    before that command."""
 
     sshd: Sshd
     folder: Path
     here: Path
     name: str = "loop"
+    inside: tuple[str, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -172,7 +180,7 @@ class There:
         }
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "lab", *arguments]
+        argv = [*self.inside, sys.executable, "-m", "lab", *arguments]
         return subprocess.Popen(
             argv,
             env=self.environment,
@@ -181,6 +189,7 @@ class There:
             stdin=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
+            preexec_fn=die_with_parent(),  # noqa: PLW1509
         )
 
     def run(self, *arguments: str, status: int | None = 0, seconds: float = 120) -> tuple[str, str]:

@@ -1,13 +1,17 @@
-"""A host in a network namespace of its own, with a real sshd, over a line that delays, loses and is cut. Needs root."""
+"""A host in a network namespace of its own, with a real sshd, over a line that is cut. Needs root."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from lab.process import die_with_parent
+
 from ..conftest import run_lab
-from .conftest import There, key_of, stock, wait_for, words_of
-from .spaces import namespaced, run, two_hosts
+from .conftest import There, key_of, run, stock, wait_for, words_of
+from .spaces import middle, namespaced, two_hosts
 from .world import make_world
 
 pytestmark = pytest.mark.faults
@@ -16,23 +20,17 @@ NIGHT_SECONDS = 9000
 
 
 @pytest.fixture
-def far(ready, tmp_path):
+def here():
+    """Where the lines begin, and who calls the hosts is."""
+    with middle() as space:
+        yield space
+
+
+@pytest.fixture
+def far(ready, here, tmp_path):
     """A host in a namespace, and the line to it."""
-    with namespaced(ready, 0, tmp_path) as line:
+    with namespaced(ready, 0, here, tmp_path) as line:
         yield ready, line
-
-
-def test_a_slow_line_that_loses_packets_gives_the_same_kernel(far, tmp_path):
-    there, line = far
-    world = make_world(tmp_path / "world")
-    spoil = ("tc", "qdisc", "add", "dev", line, "root", "netem", "delay", "60ms", "20ms", "loss", "3%")
-    if run(*spoil, check=False).returncode:
-        pytest.skip("this kernel has no netem (CONFIG_NET_SCH_NETEM)")
-    kernel = there.json("build", *world.arguments, "--at", "1", "--on", "loop", seconds=300)["kernel"]
-    twin = there.folder / "cache" / "kernels" / kernel["key"][:2] / kernel["key"]
-    assert Path(kernel["image"]).read_bytes() == (twin / "bzImage").read_bytes()
-    here = there.json("build", *world.arguments, "--at", "1")["kernel"]
-    assert (here["key"], here["from_store"]) == (kernel["key"], True)
 
 
 def test_a_line_that_is_cut_ends_the_call_and_not_the_job(far, tmp_path):
@@ -41,15 +39,46 @@ def test_a_line_that_is_cut_ends_the_call_and_not_the_job(far, tmp_path):
     world.hold.touch()
     call = there.start("build", *world.arguments, "--at", "1", "--on", "loop")
     wait_for(world.began, 120)
-    run("ip", "link", "set", line, "down")
+    line.cut()
     world.hold.unlink()
     _, said = call.communicate(timeout=200)
     assert call.returncode == 128
     assert "the job goes on there" in said
-    run("ip", "link", "set", line, "up")
+    line.mend()
     _, said = there.run("build", *world.arguments, "--at", "1", "--on", "loop", seconds=300)
     assert "an earlier call began" in said
     assert len(world.built) == len(set(world.built)), "nothing was built twice"
+
+
+def test_nothing_is_left_of_a_run_that_was_killed(here, tmp_path):
+    """No process, and so no namespace and no device."""
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        str(__file__),
+        "-k",
+        "is_cut_ends",
+        "--basetemp",
+        str(tmp_path / "base"),
+    ]
+    with (tmp_path / "said").open("wb") as said:
+        process = subprocess.Popen(argv, stdout=said, stderr=said, preexec_fn=die_with_parent())  # noqa: PLW1509
+
+    def left():
+        found = run("pgrep", "-f", str(tmp_path / "base"), check=False).stdout.split()
+        return {int(one) for one in found} - {process.pid}
+
+    try:
+        built = tmp_path / "base" / "test_a_line_that_is_cut_ends_t0" / "world" / "built"
+        wait_for(lambda: built.exists() or process.poll() is not None, 200)
+        assert process.poll() is None, (tmp_path / "said").read_text()
+        assert len(left()) > 4, "a caller, a host, its session and a build"
+    finally:
+        process.kill()
+        process.wait()
+    wait_for(lambda: not left(), 60)
 
 
 def test_a_host_with_a_full_disk_is_told_by_name_and_keeps_nothing_half_written(ready, tmp_path):
@@ -75,10 +104,10 @@ def test_a_host_with_a_full_disk_is_told_by_name_and_keeps_nothing_half_written(
 
 @pytest.mark.build
 @pytest.mark.boot
-def test_two_hosts_in_namespaces_bisect_as_one_machine_does(ready, tmp_path):
+def test_two_hosts_in_namespaces_bisect_as_one_machine_does(ready, here, tmp_path):
     """Both have the sources and kernels of this user's cache, each a cache of its own beside."""
     pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
-    with two_hosts(ready, tmp_path) as hosts:
+    with two_hosts(ready, tmp_path, here) as hosts:
         far = ready.json("bisect", "early-policy", "--cluster", "ssh:loop,second", seconds=3000)
     alone = run_lab("bisect", "early-policy")
     assert far["first_bad"] == alone["first_bad"]
@@ -94,7 +123,7 @@ def test_two_hosts_in_namespaces_bisect_as_one_machine_does(ready, tmp_path):
 
 @pytest.mark.build
 @pytest.mark.boot
-def test_two_hosts_in_namespaces_do_the_default_nightly_as_one_machine_does(ready, tmp_path):
+def test_two_hosts_in_namespaces_do_the_default_nightly_as_one_machine_does(ready, here, tmp_path):
     """The cells of ci/nightly.toml whose kernels are in this user's cache, without those of the debug kconfigs, which
     take minutes. Where LAB_NIGHTLY says ``all``: every cell, and what is not built yet is built. A series whose base is
     3.7 takes part where LAB_TREE_37 is given."""
@@ -117,7 +146,7 @@ def test_two_hosts_in_namespaces_do_the_default_nightly_as_one_machine_does(read
     if not cells:
         pytest.skip("no kernel of the nightly is in the store")
     words = ("matrix", "run", str(file), *base, "--deadline", str(NIGHT_SECONDS))
-    with two_hosts(ready, tmp_path):
+    with two_hosts(ready, tmp_path, here):
         far = ready.json(*words, "--cluster", "ssh:loop,second", seconds=NIGHT_SECONDS + 600)
     alone = one.json(*words, seconds=NIGHT_SECONDS + 600)
     assert words_of(far) == words_of(alone)
