@@ -53,7 +53,7 @@ def unpacked(key: str, request: wire.Request, paths: Paths) -> Case:
             try:
                 wire.unpack(request, new)
                 if place.exists():
-                    place.rename(new / ".was")  # what was there is not what it should be
+                    shutil.rmtree(place)  # what was there is not what it should be
                 new.rename(place)
             except OSError as error:
                 raise InfrastructureError(f"{place}: cannot be made: {error.strerror}") from None
