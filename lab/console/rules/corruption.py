@@ -12,6 +12,11 @@ PAGES = (
 
 _OVERWRITTEN = r"^\[(?P<what>[A-Z][\w ]+ overwritten)\] 0x"
 
+_SLUB_WORDS = (
+    *("Redzone overwritten", "Poison overwritten", "Object padding overwritten", "Padding overwritten"),
+    *("Object already free", "Freechain corrupt", "Freepointer corrupt", "Invalid object pointer"),
+)
+
 RULES: tuple[Rule, ...] = (
     Rule(
         word="list",
@@ -110,6 +115,15 @@ RULES: tuple[Rule, ...] = (
         ),
         blame="frames",
     ),
+    Rule(  # 2.6.22 to 2.6.26
+        word="slub",
+        kind="corruption",
+        needles=tuple(f": {what}" for what in _SLUB_WORDS),
+        pattern=rf"^BUG [\w.:-]+: (?P<what>{'|'.join(_SLUB_WORDS)})",
+        title="SLUB: {what} in {func}",
+        example="BUG kmalloc-64: Redzone overwritten",
+        blame="frames",
+    ),
     Rule(  # what is overwritten stands before the report whose header only says "Object corrupt" (from 6.15)
         word="slub",
         kind="corruption",
@@ -127,6 +141,7 @@ RULES: tuple[Rule, ...] = (
         pattern=r"Slab corruption|slab error in (?P<how>\w+)\(\): cache `[^']*': (?P<what>.*)",
         title="SLAB: corruption in {func}",
         example="slab error in verify_redzone_free(): cache `size-64': memory outside object was overwritten",
+        find=(r"^Last user: \[<[0-9a-f]+>\]\((?P<func>[\w.]+)\+0x",),
         blame="frames",
     ),
     Rule(

@@ -80,7 +80,7 @@ LOCKS = (
 
 # They wait; only for what is stuck in them.
 WAITERS = (
-    r"_*schedule\w*|context_switch|__switch_to\w*|\w*preempt_schedule\w*|__sched_text_start|io_schedule\w*|_*wait_(?:for_common|for_completion|on_bit|on_page_bit|on_buffer|event|woken|for_stable_page)\w*|do_wait_(?:for_common|intr)\w*|_*wait_for_common\w*|bit_wait\w*|out_of_line_wait_\w+|wait_on_bit\w*|_*folio_(?:wait|lock)\w*|_*lock_page\w*|wait_on_page\w*|_*lock_buffer|__wait_rcu_gp|prepare_to_wait\w*|rtnl_lock\w*|rtnl_net_\w*lock\w*|m?sleep\w*|[uns]sleep\w*|fsleep|_*cond_resched\w*|freezer_\w+|_*refrigerator",
+    r"_*schedule\w*|context_switch|__switch_to\w*|\w*preempt_schedule\w*|__sched_text_start|io_schedule\w*|sync_(?:buffer|page)(?:_killable)?|sleep_on_(?:page|buffer)\w*|inode_wait|_*wait_(?:for_common|for_completion|on_bit|on_page_bit|on_buffer|event|woken|for_stable_page)\w*|do_wait_(?:for_common|intr)\w*|_*wait_for_common\w*|bit_wait\w*|out_of_line_wait_\w+|wait_on_bit\w*|_*folio_(?:wait|lock)\w*|_*lock_page\w*|wait_on_page\w*|_*lock_buffer|__wait_rcu_gp|prepare_to_wait\w*|rtnl_lock\w*|rtnl_net_\w*lock\w*|m?sleep\w*|[uns]sleep\w*|fsleep|_*cond_resched\w*|freezer_\w+|_*refrigerator",
 )
 
 # They take a lock for another, and lockdep names them.

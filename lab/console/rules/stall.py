@@ -31,8 +31,9 @@ RULES: tuple[Rule, ...] = (
             "self-detected stall on",
             "detected stall on CPU",
             "detected expedited stalls on",
+            "RCU detected CPU ",  # to 2.6.33
         ),
-        pattern=r"INFO: \w+ (?:self-)?detected (?:expedited )?stalls? (?:on|\()",
+        pattern=r"INFO: \w+ (?:self-)?detected (?:expedited )?stalls? (?:on|\()|RCU detected CPU (?:stalls:|\d+ stall \()",
         title="INFO: rcu detected stall in {func}",
         example="rcu: INFO: rcu_preempt self-detected stall on CPU",
         blame="stall",
