@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lab.console import finding as judge
+from lab.console import lanes
 from lab.console.echo import Echo
 from lab.console.finding import Open
 from lab.console.parse import Numbered, is_end
@@ -203,6 +204,8 @@ class Collector:
             current.lines.append(line)
             current.size += len(text)
         if is_end(text):
+            if current.outer and self._is_outers(current, current.outer):
+                return
             self._finish(current.caller)
             self.complete = self.complete or self._fatal is not None
             return
@@ -243,6 +246,8 @@ class Collector:
             reading.built = None
         if reading.cut:
             self._broke_in(reading.cut, reading)
+        if reading.outer:
+            self._part(reading, reading.outer)
         found = self._finding(reading, closed=closed)
         if outer := reading.outer:
             if outer.size < REPORT_SIZE:
@@ -255,6 +260,34 @@ class Collector:
         if reading.rule.trace and not found.frames:
             return
         self._keep(found, reading.rule)
+
+    def _part(self, reading: Reading, outer: Reading) -> None:
+        """Give the report that ``reading`` broke into its own lines and finish it, where they can be parted."""
+        own = None if reading.caller else lanes.parted(reading.lines, *_whose(outer, reading))
+        if own is not None:
+            reading.lines, reading.outer, reading.built = own[1], None, None
+            reading.flag("mixed")
+            self._apart(outer, own[0])
+
+    def _is_outers(self, reading: Reading, outer: Reading) -> bool:
+        """Whether what ended is the report that ``reading`` broke into; then that one is finished, and the other goes
+        on with its own lines."""
+        if reading.caller or not lanes.is_first_alone(reading.lines, *_whose(outer, reading)):
+            return False
+        at = lanes.begin_of_traces(reading.lines)
+        self._apart(outer, reading.lines[at:])
+        reading.lines, reading.outer, reading.built = reading.lines[:at], None, None
+        reading.frames, reading.traced = 0, False
+        reading.flag("mixed")
+        return True
+
+    def _apart(self, outer: Reading, own: list[Numbered]) -> None:
+        """Finish a report that another one broke into, with its own lines."""
+        if outer.size < REPORT_SIZE:
+            outer.lines.extend(own[: REPORT_LINES - len(outer.lines)])
+        outer.seen += len(own)
+        outer.flag("mixed")
+        self._keep(self._finding(outer), outer.rule)
 
     def _keep(self, found: Finding, rule: Rule) -> None:
         told = follows(found, rule, self.findings)
@@ -284,3 +317,9 @@ class Collector:
             frames=found.frames[:BRIEF],
             functions=found.functions[:BRIEF],
         )
+
+
+def _whose(outer: Reading, reading: Reading) -> tuple[lanes.Whose, lanes.Whose]:
+    """Whose report each of two is, by what stands before the first trace."""
+    own = reading.lines[: lanes.begin_of_traces(reading.lines)]
+    return lanes.named([line.text for line in outer.lines]), lanes.named([line.text for line in own])
