@@ -41,7 +41,8 @@ class Whose(NamedTuple):
 
 def named(lines: Sequence[str]) -> Whose:
     """Whose report it is, by the header and what stands beside it."""
-    cpus, pids = set(), set()
+    cpus: set[str] = set()
+    pids: set[str] = set()
     for line in lines:
         for found in compiled(_SPOKEN).finditer(line):
             for key, value in found.groupdict().items():

@@ -124,7 +124,7 @@ def frame(text: str) -> Frame | None:
     if "+" not in text and "-0x" not in text and ".c:" not in text and ".h:" not in text and " from " not in text:
         bare = _bare().match(text) if " 0x" in text else None
         return Frame("", 0, 0, not bare["unsure"], address=int(bare["address"], 16)) if bare else None
-    if " from " in text and (found := _arm().match(text)):
+    if " from " in text and ("+0x" in text or "[<" in text) and (found := _arm().match(text)):
         return Frame(plain(found["function"]), address=_address_in(text))
     found = _frame().match(text)
     if found is None:
