@@ -166,9 +166,12 @@ def search(case: str, wishes: Wishes, *, as_json: bool, more: dict[str, Any], to
     from lab.bisect.run import journal_path, question_of
     from lab.errors import UserError
     from lab.line import prepare
+    from lab.remote.spec import parse
     from lab.report.bisect_live import watched
 
     wanted = chosen_case(case, wishes)
+    if more.get("cluster"):
+        parse(str(more["cluster"]))  # what it is not is told before a source is imported
     with watched(quiet=as_json) as watch, working(wishes, quiet=True) as quiet:
         setup = replace(quiet, progress=watch.progress)
         if wishes.on:

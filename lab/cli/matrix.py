@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lab.line import Setup
     from lab.matrix.run import LineRunner, Planned
     from lab.matrix.schedule import Hands, Runner
+    from lab.remote.spec import Spec
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -184,12 +185,14 @@ def run(*, asked: Asked, deadline: float | None, cluster: str | None, bisect_reg
 
     from lab.matrix.hunt import bisect_new, kept_for_bisects
     from lab.matrix.run import run as run_matrix
+    from lab.remote.spec import parse
     from lab.report.matrix import night_document, show_night, told
 
+    spec = parse(cluster) if cluster is not None else None
     with planned(asked, quiet=True) as (found, runner, history, setup):
         watcher = told(found, quiet=as_json)
         began = time.monotonic()
-        with hands_of(cluster, found, runner, setup, asked.wishes) as (who, hands):
+        with hands_of(spec, found, runner, setup, asked.wishes) as (who, hands):
             spare = kept_for_bisects(found, history, deadline) if bisect_regressions else None
             done = run_matrix(
                 found, history, who, setup.paths, seconds=deadline, watcher=watcher, hands=hands, spare=spare
@@ -208,18 +211,16 @@ def run(*, asked: Asked, deadline: float | None, cluster: str | None, bisect_reg
 
 @contextmanager
 def hands_of(
-    text: str | None, found: Planned, runner: LineRunner, setup: Setup, wishes: Wishes
+    spec: Spec | None, found: Planned, runner: LineRunner, setup: Setup, wishes: Wishes
 ) -> Iterator[tuple[Runner, Hands | None]]:
     """Who fills the cells: this machine, or the cluster that was named."""
-    if text is None:
+    if spec is None:
         yield runner, None
         return
     from lab.cli.common import tell
     from lab.cli.on import wish_of
     from lab.remote.cells import Elsewhere, many
-    from lab.remote.spec import parse
 
-    spec = parse(text)
     with many(spec, found.ready, setup, wish_of(wishes), tell) as hands:
         yield Elsewhere(runner, bool(spec.count)), hands
 

@@ -43,7 +43,11 @@ def repeat_crash(result: Result) -> str:
     if any(word.startswith("--bad=") for word in result.question.command):  # of a history: the case has no such point
         commit = next(one.point.commit for one in result.candidates if one.point.index == point)
         return f"git checkout {commit} && lab check {result.question.command[2]}"
-    return shlex.join(["lab", "repro", *result.question.command[2:], "--at", str(point)])
+    words = list(result.question.command[2:])
+    if "--cluster" in words:  # one crash is no work for many
+        at = words.index("--cluster")
+        del words[at : at + 2]
+    return shlex.join(["lab", "repro", *words, "--at", str(point)])
 
 
 def check_words(check: Check) -> tuple[str, str, str]:

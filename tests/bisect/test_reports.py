@@ -54,6 +54,15 @@ def test_the_document_has_the_answer_and_its_proof():
     assert {"probes", "seconds", "candidates", "reason", "command"} <= document.keys()
 
 
+def test_the_crash_alone_is_no_work_for_a_cluster(capsys):
+    question = points.asked(10)
+    words = ("lab", "bisect", "made-up", "--tree", "linux", "--cluster", "ssh:attic,cellar")
+    show_bisect(result_of(6, question=msgspec.structs.replace(question, command=words)))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "lab repro made-up --tree linux --at 6" in said
+    assert "lab bisect made-up --tree linux --cluster ssh:attic,cellar" in said
+
+
 def test_each_point_says_which_workers_of_a_cluster_tried_it(capsys):
     alone = result_of(6)
     show_bisect(alone)
