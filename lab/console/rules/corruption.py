@@ -12,10 +12,7 @@ PAGES = (
 
 _OVERWRITTEN = r"^\[(?P<what>[A-Z][\w ]+ overwritten)\] 0x"
 
-_SLUB_WORDS = (
-    *("Redzone overwritten", "Poison overwritten", "Object padding overwritten", "Padding overwritten"),
-    *("Object already free", "Freechain corrupt", "Freepointer corrupt", "Invalid object pointer"),
-)
+_SLUB_WORDS = ("(?:Redzone|Poison|(?:Object p|P)adding) overwritten", "Object already free")
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -118,7 +115,7 @@ RULES: tuple[Rule, ...] = (
     Rule(  # 2.6.22 to 2.6.26
         word="slub",
         kind="corruption",
-        needles=tuple(f": {what}" for what in _SLUB_WORDS),
+        needles=(" overwritten", ": Object already free"),
         pattern=rf"^BUG [\w.:-]+: (?P<what>{'|'.join(_SLUB_WORDS)})",
         title="SLUB: {what} in {func}",
         example="BUG kmalloc-64: Redzone overwritten",

@@ -157,7 +157,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="exception",
         kind="oops",
-        needles=(" [#", " [1] ", "divide error: "),
+        needles=(" [#", " [1] "),
         pattern=r"(?P<what>divide error|int3|debug|overflow|bounds|invalid TSS|segment not present|alignment check|simd exception|fpu exception|device not available|coprocessor segment overrun): [0-9a-f]{4}(?: \[|\s*$)",
         title="{what} in {func}",
         example="divide error: 0000 [#1] SMP",
@@ -166,7 +166,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="invalid-opcode",
         kind="oops",
-        needles=(" [#", " [1] ", "invalid operand: "),
+        needles=(" [#", " [1] "),
         pattern=r"invalid opcode: [0-9a-f]{4} \[|invalid operand: [0-9a-f]{4}(?: \[|\s*$)",
         title="invalid opcode in {func}",
         example="invalid opcode: 0000 [#1] SMP",

@@ -7,7 +7,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="oom",
         kind="memory",
-        needles=("invoked oom-killer", "Out of memory: Kill", "Out of Memory: Kill"),
+        needles=("invoked oom-killer", "emory: Kill"),
         pattern=r"invoked oom-killer: |Out of [mM]emory: Kill(?:ed)? process",
         title="out of memory",
         example="stress invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0",

@@ -130,16 +130,6 @@ RULES: tuple[Rule, ...] = (
         alternatives=("BUG: unable to handle kernel NULL pointer dereference in {func}",),
     ),
     Rule(
-        word="oops",
-        kind="oops",
-        needles=("[ERET  ]: ",),
-        pattern=r"^\[ERET  \]: [\w.]+\+0x",
-        title="Oops in {func}",
-        example="[ERET  ]: arc_probe+0x1e/0x80",
-        fatal=True,
-        role="part",
-    ),
-    Rule(
         word="page-fault",
         kind="oops",
         needles=("Oops: ",),

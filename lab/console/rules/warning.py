@@ -105,7 +105,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="kmemcheck",
         kind="sanitizer",
-        needles=("kmemcheck: Caught ",),
+        needles=("WARNING: kmemcheck",),
         pattern=r"WARNING: kmemcheck: Caught \d+-bit (?P<what>read from \w+) memory",
         title="WARNING: kmemcheck: {what} memory in {func}",
         example="WARNING: kmemcheck: Caught 32-bit read from uninitialized memory (ffff88007a04e030)",
