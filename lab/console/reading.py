@@ -56,8 +56,10 @@ class Reading:
 
 
 def is_quoted(text: str, begin: int) -> bool:
-    """Whether a header that was found at ``begin`` is only spoken of: it stands in quotation marks, and the sentence
-    goes on behind them."""
+    """Whether a header that was found at ``begin`` is only spoken of: it is a mail's subject or a bug tracker's, or
+    stands in quotation marks, and the sentence goes on behind them."""
+    if text[:begin].strip() in ("Subject:", "Summary:", "Title:"):
+        return True
     start = text.rfind('"', 0, begin + 1)
     return start >= 0 and compiled(_SPOKEN_OF).match(text, start) is not None
 

@@ -32,7 +32,7 @@ TRAPS = (
 # Sanitizers and memory checkers.
 SANITIZERS = (
     r"_*kh?w?asan_\w+|__asan_\w+|asan_\w+|check_memory_region\w*|__hwasan_\w+|hwasan_\w+|check_region_inline|memory_is_poisoned\w*|address_is_poisoned",
-    r"__msan_\w+|kmsan_\w+|__kmsan_\w+|__tsan_\w+|_*kcsan_\w+|check_access|_*ubsan_\w+|kfence_\w+|__sanitizer_cov\w*|write_comp_data|check_kcov_mode",
+    r"__msan_\w+|kmsan_\w+|__kmsan_\w+|__tsan_\w+|_*kcsan_\w+|check_access|_*ubsan_\w+|kfence_\w+|__sanitizer_cov\w*|instrument_(?:atomic|read|write|copy|get_user|put_user)\w*|write_comp_data|check_kcov_mode",
     r"kmemleak_\w+|create_object|quarantine_\w+|qlist_\w+|qlink_\w+|kmemcheck_\w+|should_fail\w*|__should_fail\w*|fail_dump|__kernel_(?:un)?poison_pages",
 )
 

@@ -42,7 +42,7 @@ RULES: tuple[Rule, ...] = (
                 "kernel panic: corrupted stack end in {func}",
                 "stack-end",
                 "corruption",
-                over=r"_*schedule\w*|\w*preempt_schedule\w*|schedule_debug|_*cond_resched\w*|do_task_dead|depot_\w+",
+                over=r"(?:io_)?_*schedule\w*|\w*preempt_schedule\w*|schedule_debug|_*cond_resched\w*|do_task_dead|depot_\w+",
             ),
             Refine(  # user-mode Linux (arch/um/kernel/trap.c)
                 r"Kernel mode fault at addr 0x",
