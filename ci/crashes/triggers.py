@@ -100,6 +100,8 @@ def made(name: str, file: str, entry: dict[str, Any], variant: str, old: bool) -
     if variant == "distro" or variant in ARCHES:
         title = entry.get(variant, entry.get("distro", entry.get("plain", entry.get("title"))))
     if old and title is not None:
+        title = entry.get("plain", entry.get("title")) if title.startswith(("KASAN", "UBSAN")) else title  # too young
+    if old and title is not None:
         title = entry.get(f"old-{variant}", entry.get("old", title))
     if title is not None and title != "-":
         more = {key: entry[key] for key in ("seconds", "append", "script", "init", "reboots") if key in entry}

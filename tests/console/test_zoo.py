@@ -47,6 +47,8 @@ def test_a_trigger_without_a_title_for_a_kernel_is_not_asked_there() -> None:
     assert "uninit" not in TITLES[False, "plain"]
     assert "kfence-uaf" in TITLES[False, "plain"]
     assert "kfence-uaf" not in TITLES[True, "plain"]
+    assert "oob" not in TITLES[True, "debug"]  # 3.7 has no KASAN
+    assert TITLES[True, "debug"]["null"] == TITLES[True, "plain"]["null"]
 
 
 def test_the_triggers_that_the_docs_name_are_there() -> None:
