@@ -79,6 +79,8 @@ def occupied(frames: Sequence[Frame]) -> str:
     sure = [frame.function for frame in known if not frame.inlined]
     for name, caller in zip(sure, [*sure[1:], ""], strict=False):
         if found := _names("syscall").match(name):
+            if found["outer"] == "exit_group" and caller == "x64_sys_call":
+                return caller
             return found["body"] or found["table"] or "sys_" + (found["outer"] or found["plain"])
         if caller and _names("dispatcher").match(caller) and not is_helper(name, "interrupt"):
             return name

@@ -193,7 +193,7 @@ def build(report: Open, time: float | None = None) -> Finding:
         function = plain(groups.get("func", "")) or (function if "{func}" in title else "")
     values = {key: steady(value) if key == "text" else plain(value) for key, value in groups.items()}
     values["func"] = function or (groups.get("func", "") if rule.blame == "none" else "") or NOWHERE
-    if rule.blame != "stall":
+    if rule.blame not in ("stall", "none"):
         values["func"] = titled(values["func"])
     if values.get("func2"):
         values["func"], values["func2"] = sorted((values["func"], values["func2"]))

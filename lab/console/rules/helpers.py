@@ -114,7 +114,7 @@ SPINNERS = (r"_*raw_(?:spin|read|write)_\w+|rt_(?:spin|read|write)_\w+|do_raw_\w
 
 # The system call that a stuck processor was in; some names are the call's own body, which is named without "sys_".
 SYSCALLS = (
-    r"(?:_*(?:x64|ia32|ia32_compat|x32|x32_compat|se|se_compat|arm64|arm64_compat|riscv|s390x?|s390_compat|powerpc|loongarch)_)+_*(?:compat_)?sys_(?!call\Z|exit_group\Z)(?P<outer>\w+)"
+    r"(?:_*(?:x64|ia32|ia32_compat|x32|x32_compat|se|se_compat|arm64|arm64_compat|riscv|s390x?|s390_compat|powerpc|loongarch)_)+_*(?:compat_)?sys_(?!call\Z)(?P<outer>\w+)"
     r"|(?:compat_)?[sS]y[sS]_(?P<plain>\w+)|__do_(?:compat_)?sys_(?P<body>\w+)|(?P<table>x64_sys_call)",
 )
 
