@@ -73,11 +73,13 @@ def contents(path: Path) -> bytes:
             for piece in undone(chunks(file.fileno())):
                 data += piece
                 if len(data) > LIMIT_BYTES:
-                    raise UserError(f"{path}: larger than {LIMIT_BYTES >> 20} MiB, so not a bug report")
-    except Damaged as damaged:
-        raise UserError(f"{path}: {damaged.message}") from None
+                    break
+    except UserError as error:
+        raise UserError(f"{path}: {error.message}", hint=error.hint) from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
+    if len(data) > LIMIT_BYTES:
+        raise UserError(f"{path}: larger than {LIMIT_BYTES >> 20} MiB, so not a bug report")
     return bytes(data)
 
 

@@ -6,6 +6,7 @@ import gzip
 import html
 import json
 import lzma
+import sys
 
 import pytest
 
@@ -149,3 +150,11 @@ def test_a_packed_report_that_is_damaged_is_told(tmp_path):
     for read in (facts_in, read_report):
         with pytest.raises(UserError, match="cut off or damaged"):
             read(tmp_path / "report")
+
+
+def test_what_can_not_be_unpacked_is_told_with_the_files_name(tmp_path, monkeypatch):
+    (tmp_path / "report").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(600))
+    for module in ("compression", "zstandard"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError, match=r"report: .*zstandard is missing"):
+        read_report(tmp_path / "report")
