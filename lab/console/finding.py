@@ -301,7 +301,7 @@ def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
 _BROKEN = r"(?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+"
 """A function at the begin of the line after a header: where a mail program broke the header in two."""
 
-_ADDRESSES = r"^\[[0-9a-f]{16}\] \[[0-9a-f]{16}\]\s*$"
+_ADDRESSES = r"^\[[0-9a-f]{16}\] \[[0-9a-f]{16}\]$"
 """What stands before a function in powerpc's traces, as long as a mail's line may be."""
 
 _PLACE_LAST = r"WARNING: .* at \S+\.[chS]:\d+\s*$"
@@ -309,8 +309,9 @@ _PLACE_LAST = r"WARNING: .* at \S+\.[chS]:\d+\s*$"
 
 def _broken(text: str, after: str) -> bool:
     """Whether a line goes on in the next, which begins with the function that it says it is at."""
-    whole = not text.rstrip().endswith((" at", " at:", " in")) and not compiled(_PLACE_LAST).search(text)
-    whole = whole and not ("] " in text and compiled(_ADDRESSES).match(text))
+    end = text.rstrip()
+    whole = not end.endswith((" at", " at:", " in")) and not compiled(_PLACE_LAST).search(text)
+    whole = whole and not (end.endswith("]") and compiled(_ADDRESSES).match(end))
     return not whole and compiled(_BROKEN).match(after.lstrip()) is not None
 
 
