@@ -75,9 +75,10 @@ def _over(pattern: str) -> re.Pattern[str] | None:
 def occupied(frames: Sequence[Frame]) -> str:
     """For a stuck processor: the innermost function that somebody's business begins with, or empty: the system call,
     or what a dispatcher called."""
-    known = [frame for frame in frames if frame.sure] or frames  # of a task that runs no frame is sure
-    sure = [frame.function for frame in known if not frame.inlined]
-    for name, caller in zip(sure, [*sure[1:], ""], strict=False):
+    sure = [frame for frame in frames if frame.sure]
+    known = frames if sure in ([], list(frames[:1])) else sure  # of a task that runs at most where it is is sure
+    names = [frame.function for frame in known if not frame.inlined]
+    for name, caller in zip(names, [*names[1:], ""], strict=False):
         if found := _names("syscall").match(name):
             if found["outer"] == "exit_group" and caller == "x64_sys_call":
                 return caller
