@@ -23,6 +23,14 @@ PORT = 2222
 MACS = "02:00:00:00:01:{:02x}", "02:00:00:00:02:{:02x}"
 
 
+def network_of(process):
+    """The network namespace of a process; empty where it has ended."""
+    try:
+        return str(Path(f"/proc/{process}/ns/net").readlink())
+    except OSError:
+        return ""
+
+
 @contextlib.contextmanager
 def middle():
     """The namespace that the lines to the hosts begin in, and that whoever calls them is in."""
@@ -31,8 +39,8 @@ def middle():
     argv = ["unshare", "--net", "sleep", "infinity"]
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, preexec_fn=die_with_parent())  # noqa: PLW1509
     try:
-        own, its = Path("/proc/self/ns/net").readlink(), Path(f"/proc/{process.pid}/ns/net")
-        wait_for(lambda: process.poll() is not None or its.readlink() != own)
+        own, its = network_of("self"), str(process.pid)
+        wait_for(lambda: process.poll() is not None or network_of(its) not in ("", own))
         if process.poll() is not None:
             pytest.skip(f"no network namespaces here: {process.stderr.read().decode().strip()}")
         space = Space(process.pid)
