@@ -214,6 +214,17 @@ class Talk:
             raise Strange(f"{self.host.name}: {name} of {key[:16]} is not what was announced: its hash is another")
 
 
+@contextlib.contextmanager
+def fetching() -> Iterator[None]:
+    """Inside, what a job that is done came to is brought: a connection that breaks then takes nothing of it."""
+    try:
+        yield
+    except ConnectionLost as lost:
+        raise ConnectionLost(
+            f"{lost.message}; what the job came to is kept there", hint="the same command takes it"
+        ) from None
+
+
 class Follower:
     """Who sees what goes on there; each does nothing here."""
 

@@ -16,7 +16,7 @@ from lab.guest_tests import GuestTest
 from lab.line import Line, Probe, Setup, base_for, line_with
 from lab.remote import wire
 from lab.remote.bring import bring_boot, bring_console, bring_probe, with_consoles
-from lab.remote.client import Follower, Talk, keeping_alive, talking
+from lab.remote.client import Follower, Talk, fetching, keeping_alive, talking
 from lab.remote.hosts import Host
 from lab.remote.ssh import Strange
 from lab.tree.types import Base
@@ -87,9 +87,10 @@ def probe_on(
         if [probe.point for probe in answer.probes] != list(points):
             raise Strange(f"{host.name} answered for other points than were asked for")
         setup.progress("fetch", f"from {host.name}")
-        probes = tuple(bring_probe(talk, line, probe, setup.paths) for probe in answer.probes)
-        tests = tuple(test_here(talk, test, setup) for test in answer.tests)
-        talk.taken()
+        with fetching():
+            probes = tuple(bring_probe(talk, line, probe, setup.paths) for probe in answer.probes)
+            tests = tuple(test_here(talk, test, setup) for test in answer.tests)
+            talk.taken()
     return Done(line, probes, tests)
 
 
@@ -160,12 +161,13 @@ def bisect_on(
         if answer.bisect is None:
             raise Strange(f"{host.name} sent no result of a bisect")
         setup.progress("fetch", f"from {host.name}")
-        consoles = {
-            boot: bring_console(talk, boot, blob, setup.paths)[0] / "console.log"
-            for boot, blob in answer.consoles.items()
-        }
-        result = here(answer.bisect, consoles, question_of(line, setup, command), host)
-        talk.taken()
+        with fetching():
+            consoles = {
+                boot: bring_console(talk, boot, blob, setup.paths)[0] / "console.log"
+                for boot, blob in answer.consoles.items()
+            }
+            result = here(answer.bisect, consoles, question_of(line, setup, command), host)
+            talk.taken()
     return result
 
 

@@ -57,6 +57,7 @@ def test_a_line_that_breaks_while_the_kernel_comes_costs_another_call(ready, wor
         _, said = call.communicate(timeout=120)
         assert line.cuts == 1, "it was never cut"
         assert call.returncode == 128, said
+        assert "what the job came to is kept there" in said
         assert not list((ready.here / "cache" / "kernels").rglob("bzImage"))
         assert not list((ready.here / "cache" / "incoming").glob("*"))
         kernel = ready.json("build", *world.arguments, "--at", "1", "--on", "loop", seconds=300)["kernel"]
