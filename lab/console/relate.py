@@ -51,8 +51,12 @@ def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:
 
 
 def told_better(found: Finding, earlier: Finding) -> bool:
-    """Whether ``found`` says in full what ``earlier`` only counts: kmemleak's list after its sum."""
-    return earlier.signature == "memory-leak" and found.signature.startswith("memory-leak:")
+    """Whether ``found`` says in full what ``earlier`` only announces: kmemleak's list after its sum, powerpc's stuck
+    processor after the one that noticed it (arch/powerpc/kernel/watchdog.c, watchdog_smp_panic())."""
+    return any(earlier.signature == one and found.signature.startswith(f"{one}:") for one in _ANNOUNCED)
+
+
+_ANNOUNCED = ("memory-leak", "hard-lockup")
 
 
 def is_consequence(text: str) -> bool:

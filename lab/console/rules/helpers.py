@@ -101,7 +101,7 @@ INTERRUPTS = (
     r"__switch_to",  # all that another processor's dump shows of a task that runs there
     r"(?:nmi|trigger|arch_trigger|rcu_dump|dump_cpu|lapic)_\w*(?:backtrace|stacks|task|can_backtrace)\w*|nmi_handle|default_do_nmi|do_nmi|end_repeat_nmi|first_nmi|repeat_nmi|perf_event_nmi_handler|watchdog_\w+|softlockup_tick|_*rcu_(?:check_\w+|pending|sched_clock_irq|print_\w+|dump_\w+|implicit_dynticks_qs)|print_(?:cpu|other_cpu)_stall\w*|check_cpu_stall|sched_show_task|touch_\w*watchdog",
     r"update_process_times|tick_\w+|hrtimer_(?:interrupt|run_queues)|__hrtimer_run_queues|__run_hrtimer|local_apic_timer_interrupt|smp_\w*interrupt\w*|\w*apic_timer_interrupt|__sysvec_\w+|timer_interrupt|handle_irq\w*|_*do_IRQ|generic_handle_\w+|_*handle_\w*irq\w*|gic_\w+|call_on_\w*stack|run_(?:irq|sysvec)_\w+|irq_(?:enter|exit)\w*|_*irq_exit_rcu|irqentry_\w+|instrumentation_\w+|__irqentry_text\w*|ret_from_intr|common_interrupt|call_function_\w*interrupt",
-    r"process_scheduled_works|invoke_softirq|_*do_softirq\w*|handle_softirqs|__softirqentry_text_\w+|run_ksoftirqd|call_softirq|do_idle|cpu_startup_entry|arch_(?:cpu|call)_\w+|default_idle\w*|native_safe_halt|acpi_idle\w*|cpuidle_\w+",
+    r"process_scheduled_works|invoke_softirq|_*do_softirq\w*|handle_softirqs|__softirqentry_text_\w+|run_ksoftirqd|call_softirq|do_idle|cpu_startup_entry|arch_(?:cpu|call)_\w+|default_idle\w*|(?:amd_e400|c1e|mwait|poll|intel)_idle\w*|native_safe_halt|acpi_idle\w*|cpuidle_\w+",
 )
 
 # What a family's patterns fit, and yet is to blame.
