@@ -944,18 +944,22 @@ static void zoo_soft_lockup(void)
 	ZOO_STAY();
 }
 
+static void zoo_rcu_fn(struct rcu_head *unused)
+{
+}
+
+/* A grace period that can stall there is only where somebody waits for it. */
 static void zoo_rcu_stall(void)
 {
+	static struct rcu_head head;
+
+	call_rcu(&head, zoo_rcu_fn);
 	rcu_read_lock();
 	zoo_spin_forever();
 	ZOO_STAY();
 }
 
-static void zoo_rcu_fn(struct rcu_head *unused)
-{
-}
-
-/* Who may not be preempted holds up what 3.7 calls rcu_sched. A grace period there is only where somebody waits for it. */
+/* Who may not be preempted holds up what 3.7 calls rcu_sched. */
 static void zoo_rcu_self(void)
 {
 	static struct rcu_head head;
