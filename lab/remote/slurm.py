@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,10 +51,22 @@ def options(security: Any, paths: Paths) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """What Ctrl-C does stays as it was: importing dask_jobqueue makes it a plain exit, with status 0."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
 def jobs_as_workers(count: int, paths: Paths, progress: Progress) -> Iterator[tuple[SLURMCluster, Any]]:
     """A scheduler whose workers are ``count`` jobs, and its security. The jobs end with it."""
     try:
-        from dask_jobqueue.slurm import SLURMCluster
+        with interrupts_kept():
+            from dask_jobqueue.slurm import SLURMCluster
         from distributed.security import Security
     except ImportError:
         raise InfrastructureError("--cluster slurm needs dask-jobqueue, which is not installed", hint=EXTRA) from None
