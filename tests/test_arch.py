@@ -57,7 +57,8 @@ def test_x86_is_built_as_ever():
 
 def test_the_guest_gets_the_console_and_the_emulator_of_its_architecture(machine, tmp_path):
     line = kernel_command_line(machine, "")
-    assert line == "console=ttyAMA0,115200 earlycon=pl011,0x9000000 panic=-1"
+    patience = "watchdog_thresh=20 rcupdate.rcu_cpu_stall_timeout=42"
+    assert line == f"console=ttyAMA0,115200 earlycon=pl011,0x9000000 panic=-1 {patience}"
     argv = render(
         machine,
         image=tmp_path / "Image",
@@ -78,7 +79,8 @@ def test_the_guest_gets_the_console_and_the_emulator_of_its_architecture(machine
 def test_x86_gets_the_command_line_it_always_got():
     line = kernel_command_line(load_machine("two-nodes", data_folder("qemu")), "quiet")
     words = "console=ttyS0,115200 earlyprintk=ttyS0,115200 panic=-1 no_timer_check"
-    assert line == f"{words} lpj=10000000 quiet"
+    patience = "watchdog_thresh=20 rcupdate.rcu_cpu_stall_timeout=42"
+    assert line == f"{words} lpj=10000000 {patience} quiet"
 
 
 def test_an_architecture_that_nobody_knows_is_refused():
