@@ -406,7 +406,7 @@ def many(spec: Spec, ready: Ready, setup: Setup, wish: Wish, tell: Callable[[str
         return needs(job, wanted[job.kernel].toolchain, wish.accel)
 
     setup.progress("host", spec.address or "starting workers")
-    with cluster(spec, tuple(bases.values()), setup.paths, setup.progress) as client:
+    with cluster(spec, tuple(bases.values()), setup.paths, setup.progress, tell) as client:
         first = toolchain_resource(next(iter(wanted.values())).toolchain)
         await_workers(client, first, spec.expected)
         yield hands(client, wants, wanted=wanted, paths=setup.paths, fixed=bool(spec.count), tell=tell)

@@ -39,8 +39,15 @@ NAMED = 5
 
 
 @contextlib.contextmanager
-def cluster(spec: Spec, bases: Sequence[Base], paths: Paths, progress: Progress) -> Iterator[Client]:
-    """A client of the cluster for as long as the context lasts; workers of its own end with it."""
+def cluster(
+    spec: Spec,
+    bases: Sequence[Base],
+    paths: Paths,
+    progress: Progress,
+    tell: Callable[[str], None] = lambda _text: None,
+) -> Iterator[Client]:
+    """A client of the cluster for as long as the context lasts; workers of its own end with it. ``tell`` gets a line
+    for each host over SSH whose worker ends before that."""
     try:
         import distributed
     except ImportError:
@@ -55,7 +62,7 @@ def cluster(spec: Spec, bases: Sequence[Base], paths: Paths, progress: Progress)
             from lab.remote.overssh import hosts_as_workers
 
             named = [find_host(name, paths) for name in spec.hosts]
-            address, security = stack.enter_context(hosts_as_workers(named, bases, progress))
+            address, security = stack.enter_context(hosts_as_workers(named, bases, progress, tell))
         if spec.slurm:
             from lab.remote.slurm import jobs_as_workers
 

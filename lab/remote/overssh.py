@@ -7,7 +7,7 @@ network can join or give orders.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +17,7 @@ from lab.progress import Progress
 from lab.remote.client import Talk
 from lab.remote.hosts import Host
 from lab.remote.install import serve_command
+from lab.remote.listener import heard
 from lab.remote.ssh import Link, connected
 from lab.remote.version import this_version
 from lab.remote.worker import Certificates
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def hosts_as_workers(
-    hosts: Sequence[Host], bases: Sequence[Base], progress: Progress
+    hosts: Sequence[Host], bases: Sequence[Base], progress: Progress, tell: Callable[[str], None]
 ) -> Iterator[tuple[LocalCluster, Any]]:
-    """A scheduler with a worker on each host, and its security; the sources of ``bases`` are there."""
+    """A scheduler with a worker on each host, and its security; the sources of ``bases`` are there. ``tell`` gets a
+    line for each host whose worker ends before the work does."""
     import distributed
     from distributed.security import Security
 
@@ -52,11 +54,14 @@ def hosts_as_workers(
         except (OSError, ValueError) as error:
             raise InfrastructureError(f"no scheduler can be started here: {error}") from None
         stack.callback(closed, cluster)
+        pipes = []
         for link in links:
             pipe = link.start(serve_command(link.host, this_version(), "lab.remote.worker", cluster.scheduler_address))
             stack.callback(pipe.close)
             pipe.joined()
             pipe.write(msgspec.json.encode(certificates) + b"\n")
+            pipes.append(pipe)
+        stack.enter_context(heard(pipes, tell))
         yield cluster, security
 
 

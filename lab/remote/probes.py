@@ -190,7 +190,7 @@ def probing(
     each probe that a worker did not do as it should."""
     resource = toolchain_resource(line.toolchain.identity)
     progress("host", spec.address or "starting workers")
-    with cluster(spec, (line.tree.base,), paths, progress) as client:
+    with cluster(spec, (line.tree.base,), paths, progress, tell) as client:
         count = await_workers(client, resource, spec.expected)
         data, _ = wire.encode(request)
         sent = Sent(data, target, line.series_end, paths)

@@ -244,6 +244,17 @@ class Pipe:
         except Exception as error:
             raise self.lost(socket_reason(error)) from None
 
+    def whenever(self, most: int = 1 << 16) -> bytes:
+        """The next bytes, whenever they come; empty at the end, also where it is the connection's."""
+        while True:
+            try:
+                return bytes(self.channel.recv(most))
+            except TimeoutError:
+                if self.channel.closed or not self.channel.get_transport().is_active():
+                    return b""
+            except Exception:
+                return b""
+
     def read(self, count: int) -> bytes:
         """Exactly ``count`` bytes."""
         out = bytearray()

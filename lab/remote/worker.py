@@ -28,6 +28,9 @@ TLS_BYTES = 64 << 10
 DEATH_SECONDS = 300.0
 """So long a worker looks for its scheduler before it gives up."""
 
+AGAIN = "lab: the worker of "
+"""So the line begins that tells of a worker which ended and is started again."""
+
 PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 END_SECONDS = 10.0
@@ -140,7 +143,7 @@ def stay(address: str, paths: Paths, *, count: int = 1, boards: Sequence[str] = 
             raise
         if time.monotonic() - began > DEATH_SECONDS / 2:
             pause = PAUSE_SECONDS
-        print(f"lab: the worker of {address} ended ({status}); again in {pause:g} s", file=sys.stderr, flush=True)
+        print(f"{AGAIN}{address} ended ({status}); again in {pause:g} s", file=sys.stderr, flush=True)
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -184,7 +187,10 @@ def main() -> None:
                 child.wait()
             if time.monotonic() - began > DEATH_SECONDS / 2:
                 pause = PAUSE_SECONDS
-            if ended or input_ends(pause):
+            if ended:
+                return
+            print(f"{AGAIN}{address} ended ({child.returncode}); again in {pause:g} s", file=sys.stderr, flush=True)
+            if input_ends(pause):
                 return
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
