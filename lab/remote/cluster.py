@@ -18,7 +18,7 @@ from lab.paths import Paths
 from lab.progress import Progress
 from lab.remote.spec import Spec
 from lab.remote.steady import GONE, said
-from lab.remote.tuning import settle
+from lab.remote.tuning import NO_DASHBOARD, settle
 from lab.remote.worker import resources, shared
 from lab.tree.types import Base
 
@@ -79,7 +79,7 @@ def cluster(
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
-                    dashboard_address=None,
+                    scheduler_kwargs=NO_DASHBOARD,
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
                     resources=shared(resources(paths), spec.count),

@@ -19,6 +19,7 @@ from lab.remote.hosts import Host
 from lab.remote.install import serve_command
 from lab.remote.listener import heard
 from lab.remote.ssh import Link, connected
+from lab.remote.tuning import NO_DASHBOARD
 from lab.remote.version import this_version
 from lab.remote.worker import Certificates
 from lab.tree.types import Base
@@ -49,7 +50,11 @@ def hosts_as_workers(
             links.append(link)
         try:
             cluster = distributed.LocalCluster(
-                n_workers=0, host=own_address(links), protocol="tls://", security=security, dashboard_address=None
+                n_workers=0,
+                host=own_address(links),
+                protocol="tls://",
+                security=security,
+                scheduler_kwargs=NO_DASHBOARD,
             )
         except (OSError, ValueError) as error:
             raise InfrastructureError(f"no scheduler can be started here: {error}") from None

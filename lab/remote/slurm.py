@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lab.errors import InfrastructureError
 from lab.paths import Paths
 from lab.progress import Progress
+from lab.remote.tuning import NO_DASHBOARD
 
 if TYPE_CHECKING:
     from dask_jobqueue.slurm import SLURMCluster
@@ -45,7 +46,7 @@ def options(security: Any, paths: Paths) -> dict[str, Any]:
         "protocol": "tls://",
         "log_directory": said("log-directory", str(paths.cache / "slurm")),
         "shared_temp_directory": said("shared-temp-directory", str(paths.cache / "slurm")),
-        "scheduler_options": {"dashboard_address": None, **said("scheduler-options", {})},
+        "scheduler_options": {**NO_DASHBOARD, **said("scheduler-options", {})},
         "name": "lab",
     }
 

@@ -25,7 +25,7 @@ import msgspec
 
 from lab.files import write_atomic
 from lab.paths import Paths, user_paths
-from lab.remote.tuning import environment
+from lab.remote.tuning import NO_DASHBOARD_WORDS, environment
 from lab.remote.worker import Certificates, stay, written
 
 MARK = "kernel-boot-lab-stays "
@@ -143,8 +143,16 @@ def schedule(order: Order, folder: Path, words: list[str]) -> None:
     """Be the scheduler; one that died is back on the same port, where its workers and clients look for it."""
     from lab.process import die_with_parent
 
-    argv = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--protocol", "tls", "--no-dashboard", *words]
-    argv += ["--host", order.address, "--port", str(free_port(order.address)), "--scheduler-file", str(folder / PLACE)]
+    argv = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--protocol", "tls", *words]
+    argv += [
+        *NO_DASHBOARD_WORDS,
+        "--host",
+        order.address,
+        "--port",
+        str(free_port(order.address)),
+        "--scheduler-file",
+        str(folder / PLACE),
+    ]
     while True:
         child = subprocess.Popen(
             argv,

@@ -11,6 +11,14 @@ PROFILE = "distributed.worker.profile.enabled"
 TICK = "distributed.admin.tick.interval"
 """How often it is looked whether the event loop still turns; Dask's default is 20 ms, and it warns after 3 s."""
 
+HTTP = "127.0.0.1:0"
+"""Where Dask's web server listens, which it starts without a dashboard too, for anybody who reaches it and without the
+run's certificates; by default on port 8787 of the scheduler's address."""
+
+NO_DASHBOARD: dict[str, object] = {"dashboard": False, "dashboard_address": HTTP}
+NO_DASHBOARD_WORDS = ("--no-dashboard", "--dashboard-address", HTTP)
+"""The same for a scheduler's or worker's command."""
+
 SETTINGS: dict[str, object] = {PROFILE: False, TICK: "500ms"}
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from lab.paths import Paths, user_paths
-from lab.remote.tuning import environment
+from lab.remote.tuning import NO_DASHBOARD_WORDS, environment
 
 TLS_BYTES = 64 << 10
 DEATH_SECONDS = 300.0
@@ -110,7 +110,7 @@ def proven_kvm(paths: Paths) -> bool:
 def command(address: str, found: Mapping[str, float], count: int = 1, more: Sequence[str] = ()) -> list[str]:
     """The command that is ``count`` workers of the scheduler at ``address``: one piece of work at a time each."""
     argv = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--nworkers", str(count)]
-    argv += ["--no-dashboard", "--memory-limit", "0", "--death-timeout", f"{DEATH_SECONDS:g}", *more]
+    argv += [*NO_DASHBOARD_WORDS, "--memory-limit", "0", "--death-timeout", f"{DEATH_SECONDS:g}", *more]
     return [*argv, "--resources", told(shared(found, count))]
 
 
