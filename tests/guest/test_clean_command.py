@@ -14,7 +14,7 @@ import pytest
 
 from lab.console.scanner import scan_file
 from lab.errors import InfrastructureError, UserError
-from lab.guest.machine import load_machine
+from lab.guest.machine import Machine, load_machine
 from lab.guest.types import Boot
 from lab.kernel.types import Kernel
 from lab.paths import Paths, data_folder, user_paths
@@ -93,7 +93,7 @@ def judged(monkeypatch: pytest.MonkeyPatch, store: Paths, console: str, kconfig:
     monkeypatch.setattr(CLEAN, "initramfs", lambda *_, **__: file)
     kernel: Kernel = CLEAN.kernels(store)[0][0]
     said: str = CLEAN.run(kernel, kconfig, MACHINES[1], store=store, guests=store).judgement
-    assert folder.exists() == (said in ("found", "unknown"))
+    assert folder.exists() == (said in ("found", "down", "unknown"))
     return said
 
 
@@ -116,3 +116,34 @@ def test_a_kernel_that_cannot_be_started_is_told_from_a_lab_that_cannot(
     monkeypatch.setattr(CLEAN, "initramfs", refuse if said == "unfit" else lambda *_, **__: store.cache)
     row = CLEAN.run(CLEAN.kernels(store)[0][0], "tiny", MACHINES[1], store=store, guests=store)
     assert (row.judgement, row.titles) == (said, (str(error),))
+
+
+def test_what_was_booted_is_not_booted_again(
+    monkeypatch: pytest.MonkeyPatch, store: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second call goes on where the first was; what the lab failed at, or noted in part, is tried again."""
+    asked = []
+
+    def boots(word: str) -> None:
+        def within(_until: float, pair: tuple[Kernel, str, Machine], _store: Paths, _guests: Paths) -> object:
+            asked.append((pair[0].key, pair[2].name))
+            return CLEAN.Row(pair[0].key, "6.1.0", pair[1], pair[2].name, word, ("t",), 1.0, "")
+
+        monkeypatch.setattr(CLEAN, "within", within)
+
+    monkeypatch.setattr(CLEAN, "user_paths", lambda *_: store)
+    words = ["ci/clean", "--work", str(tmp_path / "work"), "--machine", "one-node", "--json", "--jobs", "1"]
+    monkeypatch.setattr(sys, "argv", [*words, "--kernel", "a1"])
+    boots("clean")
+    assert CLEAN.main() == 0
+    monkeypatch.setattr(sys, "argv", words)
+    boots("unknown")
+    assert CLEAN.main() == 128
+    with (tmp_path / "work" / CLEAN.NOTES).open("a") as notes:
+        notes.write('{"kernel": "a3", "rel')
+    boots("clean")
+    capsys.readouterr()
+    assert CLEAN.main() == 0
+    assert asked == [("a1", "one-node"), ("a3", "one-node"), ("a0", "one-node"), ("a3", "one-node"), ("a0", "one-node")]
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pairs"], told["boots"], told["clean"]) == (3, 3, 3)
