@@ -177,6 +177,7 @@ class Run:
             self.scanner = new_scanner()
             self.listen_again()
             meanwhile()
+            get_warm()
             decision = await self.watch()
             registers = await self.ask("info registers -a") if decision.outcome == "hang" else ""
             memory = ""
@@ -402,6 +403,13 @@ def new_scanner() -> Scanner:
     from lab.console.scanner import Scanner
 
     return Scanner()
+
+
+def get_warm() -> None:
+    """Have the scanner ready for a report, while the guest is still with its firmware."""
+    from lab.console.warm import warm
+
+    warm()
 
 
 def nothing() -> None:
