@@ -62,7 +62,19 @@ class Rule(NamedTuple):
 
 def all_rules() -> tuple[Rule, ...]:
     """Every rule, the more special ones first: the first whose pattern is found in a line counts."""
-    from lab.console.rules import corruption, lockdep, machine, oops, other, others, panic, sanitizer, stall, warning
+    from lab.console.rules import (
+        corruption,
+        firmware,
+        lockdep,
+        machine,
+        oops,
+        other,
+        others,
+        panic,
+        sanitizer,
+        stall,
+        warning,
+    )
 
     return (
         sanitizer.RULES
@@ -74,5 +86,6 @@ def all_rules() -> tuple[Rule, ...]:
         + oops.RULES
         + panic.RULES
         + machine.RULES
+        + firmware.RULES
         + other.RULES
     )

@@ -34,6 +34,16 @@ RULES: tuple[Rule, ...] = (
         example="WARNING: possible circular locking dependency detected",
         find=(_NEXT,),
     ),
+    Rule(  # kernel/locking/rtmutex-debug.c
+        word="rtmutex-deadlock",
+        kind="lockdep",
+        needles=("circular locking deadlock detected!",),
+        pattern=r"^\[? ?(?P<level>WARNING|BUG): circular locking deadlock detected!",
+        title="{level}: circular locking deadlock in {func}",
+        example="WARNING: circular locking deadlock detected!",
+        over=r"_*schedule\w*",
+        blame="frames",
+    ),
     Rule(
         word="lock-state",
         kind="lockdep",

@@ -17,7 +17,21 @@ BUGS = (
     Refine(r"usercopy: |kernel BUG at \S*mm/usercopy\.c", "BUG: bad usercopy in {func}", "usercopy", "corruption"),
 )
 
+RUST = r"rust_helper_\w+|rust_begin_unwind|_R\w*(?:panic|unwrap|expect)\w*|core::(?:panicking|option|result)::\w+"
+"""A panic of Rust code (rust/kernel/lib.rs), which ends in BUG(); names are mangled (v0) or not."""
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        word="bug",
+        kind="bug",
+        needles=("BUG: failure at ",),
+        pattern=r"^BUG: failure at (?P<where>\S+?:\d+)/(?P<func>\w+)\(\)!",
+        title="kernel BUG in {func}",
+        example="BUG: failure at mm/slab.c:1234/kmem_cache_init()!",
+        alternatives=("kernel BUG at {place}!",),
+        fatal=True,
+        blame="header",
+    ),
     Rule(
         word="bug",
         kind="bug",
@@ -27,6 +41,7 @@ RULES: tuple[Rule, ...] = (
         example="kernel BUG at mm/mempolicy.c:1785!",
         alternatives=("kernel BUG at {place}!",),
         fatal=True,
+        over=RUST,
         refine=BUGS,
     ),
     Rule(
@@ -47,6 +62,15 @@ RULES: tuple[Rule, ...] = (
         example="kernel stack overflow (double-fault): 0000 [#1] PREEMPT SMP",
         fatal=True,
         role="part",
+    ),
+    Rule(  # arch/powerpc/kernel/traps.c
+        word="stack-overflow",
+        kind="oops",
+        needles=("ernel stack overflow in process ",),
+        pattern=r"^Kernel stack overflow in process ",
+        title="kernel stack overflow in {func}",
+        example="Kernel stack overflow in process modprobe[123], r1=c000000001234560",
+        fatal=True,
     ),
     Rule(
         word="stack-overflow",
@@ -158,10 +182,59 @@ RULES: tuple[Rule, ...] = (
         word="exception",
         kind="oops",
         needles=(" [#", " [1] "),
-        pattern=r"(?P<what>divide error|int3|debug|overflow|bounds|invalid TSS|segment not present|alignment check|simd exception|fpu exception|device not available|coprocessor segment overrun): [0-9a-f]{4}(?: \[|\s*$)",
+        pattern=r"(?P<what>divide error|int3|debug|overflow|bounds|invalid TSS|segment not present|alignment check|simd exception|fpu exception|device not available|coprocessor segment overrun|iret exception|unexpected #NM exception|VE fault): [0-9a-f]{4}(?: \[|\s*$)",
         title="{what} in {func}",
         example="divide error: 0000 [#1] SMP",
         fatal=True,
+    ),
+    Rule(
+        word="split-lock",
+        kind="oops",
+        needles=("Split lock detected",),
+        pattern=r"^(?:Oops: )?Split lock detected$",
+        title="Split lock detected in {func}",
+        example="Split lock detected",
+        fatal=True,
+    ),
+    Rule(
+        word="page-table",
+        kind="oops",
+        needles=("Corrupted page table at address ",),
+        pattern=r": Corrupted page table at address [0-9a-f]+",
+        title="Bad pagetable",
+        example="init: Corrupted page table at address 7f1234567000",
+        fatal=True,
+        blame="none",
+    ),
+    Rule(
+        word="page-table",
+        kind="oops",
+        needles=("Bad pagetable: ",),
+        pattern=r"Bad pagetable: [0-9a-f]{4}",
+        title="Bad pagetable",
+        example="Bad pagetable: 000d [#1] PREEMPT SMP",
+        fatal=True,
+        blame="none",
+        role="part",
+    ),
+    Rule(  # arch/x86/entry/entry_fred.c
+        word="fred",
+        kind="oops",
+        needles=("PANIC: ",),
+        pattern=r"PANIC: invalid or fatal FRED event",
+        title="PANIC: invalid or fatal FRED event in {func}",
+        example="PANIC: invalid or fatal FRED event; event type 3 vector 8 error 0x0 aux 0x0 at 0010:ffffffff81a3d2f1",
+        fatal=True,
+    ),
+    Rule(  # arch/x86/kernel/sev.c, arch/x86/coco/sev/
+        word="vc-exception",
+        kind="oops",
+        needles=("PANIC: ",),
+        pattern=r"PANIC: (?P<text>(?:Unsupported exit-code|Failure in communication with VMM|Failed to decode instruction).*)",
+        title="PANIC: {text}",
+        example="PANIC: Unsupported exit-code 0x7c in early #VC exception (IP: 0xffffffff81a3d2f1)",
+        fatal=True,
+        blame="none",
     ),
     Rule(
         word="invalid-opcode",

@@ -6,7 +6,7 @@ from lab.console.rules import Refine, Rule
 CONSEQUENCES = (
     r"Fatal exception|panic_on_warn set|panic_on_taint|hung_task: blocked tasks|softlockup: hung tasks|Hard LOCKUP|hard lockup|RCU Stall"
     r"|[Ww]orkqueue lockup|Aiee, killing interrupt handler|Fatal hardware error|Fatal machine check|Oops$|Oops - |Attempted to kill the idle task"
-    r"|scheduling while atomic|CPU context corrupt|Unable to continue$|Uncorrected machine check|UBSAN: panic_on|KASAN: panic_on|KFENCE: panic_on|kmsan\.panic set|kasan\.fault=panic set"
+    r"|scheduling while atomic|CPU context corrupt|Unable to continue$|Uncorrected machine check|BUG!$|unrecoverable failure$|UBSAN: panic_on|KASAN: panic_on|KFENCE: panic_on|kmsan\.panic set|kasan\.fault=panic set"
 )
 
 RULES: tuple[Rule, ...] = (

@@ -80,6 +80,16 @@ RULES: tuple[Rule, ...] = (
         example="UBSAN: Undefined behaviour in mm/page_alloc.c:3117:19",
         blame="frames",
     ),
+    Rule(  # the compiler's traps: arch/x86/kernel/traps.c, decode_bug()
+        word="ubsan",
+        kind="sanitizer",
+        needles=("UBSAN: ",),
+        pattern=r"^UBSAN: (?P<what>[a-z][\w -]+?) at (?P<func>[\w.$]+)\+0x",
+        title="UBSAN: {what} in {func}",
+        example="UBSAN: array index out of bounds at lkdtm_ARRAY_BOUNDS+0x19/0x120",
+        fatal=True,
+        blame="header",
+    ),
     Rule(
         word="memory-leak",
         kind="memory",

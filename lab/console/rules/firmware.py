@@ -1,0 +1,132 @@
+"""What runs before and under the kernel, on the same stream: UEFI, boot loaders, secure monitors, hypervisors.
+
+Sources: edk2's UefiCpuPkg and ArmPkg (CpuExceptionHandlerLib), MdePkg (BaseDebugLib) and MdeModulePkg (BdsDxe), U-Boot's
+arch/*/lib/interrupts*.c, boot/ and common/spl/spl.c, GRUB's grub-core/kern/err.c and loader/, Trusted Firmware-A's
+bl31/aarch64/crash_reporting.S and common/backtrace, OpenSBI's lib/sbi/sbi_trap.c, OP-TEE's core/kernel/panic.c, Xen's
+xen/drivers/char/console.c and xen/common/bug.c.
+"""
+
+from lab.console.rules import Rule
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        word="uefi",
+        kind="firmware",
+        needles=(" Exception Type - ",),
+        pattern=r"^!!!! (?:X64|IA32) Exception Type - [0-9A-F]{2}\((?P<what>[^)]*)\)",
+        title="UEFI: exception {what}",
+        example="!!!! X64 Exception Type - 0E(#PF - Page-Fault)  CPU Apic ID - 00000000 !!!!",
+        fatal=True,
+        blame="none",
+    ),
+    Rule(
+        word="uefi",
+        kind="firmware",
+        needles=(" Exception at 0x",),
+        pattern=r"^(?P<what>Synchronous|IRQ|FIQ|SError|[A-Z][a-z]+ [Aa]bort) Exception at 0x",
+        title="UEFI: exception {what}",
+        example="Synchronous Exception at 0x00000000BC5A6A5F",
+        fatal=True,
+        blame="none",
+    ),
+    Rule(
+        word="uefi",
+        kind="firmware",
+        needles=("ASSERT [", "ASSERT_EFI_ERROR ("),
+        pattern=r"^(?P<text>ASSERT (?=\[\w+\] \S+\(\d+\): )\[\w+\] .*|ASSERT_EFI_ERROR \(Status = .*)",
+        title="UEFI: {text}",
+        example="ASSERT [DxeCore] /build/edk2/MdeModulePkg/Core/Dxe/Mem/Page.c(123): FALSE",
+        blame="none",
+        alone=True,
+    ),
+    Rule(
+        word="no-boot",
+        kind="firmware",
+        needles=("BdsDxe: No bootable option", "failed to boot from all boot devices"),
+        pattern=r"^BdsDxe: No bootable option or device|^SPL: failed to boot from all boot devices",
+        title="no bootable device",
+        example="BdsDxe: No bootable option or device was found.",
+        fatal=True,
+        blame="none",
+        alone=True,
+    ),
+    Rule(
+        word="u-boot",
+        kind="firmware",
+        needles=('" handler, esr 0x',),
+        pattern=r'(?<=\w)" handler, esr 0x[0-9a-f]+',
+        title="U-Boot: exception",
+        example='"Synchronous Abort" handler, esr 0x96000010, far 0x0',
+        fatal=True,
+        blame="none",
+    ),
+    Rule(
+        word="u-boot",
+        kind="firmware",
+        needles=("Resetting CPU ...",),
+        pattern=r"^Resetting CPU \.\.\.",
+        title="U-Boot: exception",
+        example="Resetting CPU ...",
+        fatal=True,
+        blame="none",
+        role="part",
+    ),
+    Rule(
+        word="boot-loader",
+        kind="firmware",
+        needles=(
+            "ad Linux ARM64 Image magic!",
+            "ERROR: can't get kernel image",
+            "Wrong Image Format for boot",
+            "### ERROR ### Please RESET",
+            "you need to load the kernel first",
+            "ntering rescue mode...",
+        ),
+        pattern=r"^(?:Bad Linux ARM64 Image magic!|ERROR: can't get kernel image|Wrong Image Format for boot\w+ command"
+        r"|### ERROR ### Please RESET the board|error: (?:\S+: )?you need to load the kernel first|Entering rescue mode\.\.\.)",
+        title="boot loader: no kernel",
+        example="ERROR: can't get kernel image!",
+        blame="none",
+        alone=True,
+    ),
+    Rule(
+        word="monitor",
+        kind="firmware",
+        needles=("PANIC at PC : 0x", "nhandled Exception in EL3", "nhandled Exception at EL3"),
+        pattern=r"^PANIC at PC : 0x[0-9a-f]+|^Unhandled Exception (?:in|at) EL3",
+        title="secure monitor: panic",
+        example="PANIC at PC : 0x00000000040069c4",
+        fatal=True,
+        blame="none",
+    ),
+    Rule(
+        word="monitor",
+        kind="firmware",
+        needles=(" Panic at ", " Panic '"),
+        pattern=r"^E/TC:\S+ \d+ Panic (?:'.*' )?at ",
+        title="OP-TEE: panic",
+        example="E/TC:0 0 Panic at core/arch/arm/kernel/boot.c:123 <init_primary>",
+        fatal=True,
+        blame="none",
+    ),
+    Rule(
+        word="opensbi",
+        kind="firmware",
+        needles=(" handler failed (error -",),
+        pattern=r"^sbi_trap_error: hart\d+: (?:trap\d+: )?(?P<what>[\w ]+?) ?handler failed \(error -",
+        title="OpenSBI: {what} handler failed",
+        example="sbi_trap_error: hart0: trap0: illegal instruction handler failed (error -2)",
+        fatal=True,
+        blame="none",
+    ),
+    Rule(
+        word="xen",
+        kind="firmware",
+        needles=("Panic on CPU ", "Xen BUG at "),
+        pattern=r"^\(XEN\) (?:\[[^\]]*\] )?(?:Panic on CPU \d+:|Xen BUG at (?P<where>\S+:\d+))",
+        title="Xen: panic",
+        example="(XEN) Panic on CPU 0:",
+        fatal=True,
+        blame="none",
+    ),
+)
