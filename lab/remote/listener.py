@@ -4,6 +4,7 @@ of it kept, for when one ends before its time."""
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,7 +13,9 @@ from lab.remote.ssh import Pipe
 from lab.remote.worker import AGAIN
 from lab.tree.git import printable
 
-KEPT_BYTES = 4096
+KEPT_BYTES = 32 << 10
+RAISED = re.compile(r"[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*")
+"""An exception as Python prints it. Of several that led to one another the first is what went wrong."""
 LINE = 300
 END_SECONDS = 5.0
 
@@ -41,12 +44,18 @@ class Listener:
 
     @property
     def trouble(self) -> str:
-        """The host and the last that a worker said there which ended, fit to be shown; empty where none did."""
+        """The host, and what the last worker that ended said there: the exception, or else its last line, fit to be
+        shown. Empty where none ended."""
         lines = [line.strip() for line in bytes(self.kept).decode(errors="replace").splitlines() if line.strip()]
-        if not self.ended and not any(line.startswith(AGAIN) for line in lines):
+        again = [number for number, line in enumerate(lines) if line.startswith(AGAIN)]
+        if not self.ended and not again:
             return ""
-        said = [line for line in lines if not line.startswith(AGAIN)] or ["it said nothing"]
-        return f"{self.pipe.host.name}: {printable(said[-1])[:LINE]}"
+        over = self.ended and len(lines) - 1 not in again
+        end = len(lines) if over else again[-1]
+        begin = max((number + 1 for number in again if number < end), default=0)
+        said = lines[begin:end] or ["it said nothing"]
+        why = next((line for line in said if RAISED.fullmatch(line)), said[-1])
+        return f"{self.pipe.host.name}: {printable(why)[:LINE]}"
 
     def close(self) -> None:
         """End the command and its reader."""

@@ -12,7 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from lab.console.scanner import scan_file
+from lab.console.scanner import Scanner, scan_file
+from lab.console.types import Finding
 from lab.errors import InfrastructureError, UserError
 from lab.guest.machine import Machine, load_machine
 from lab.guest.types import Boot
@@ -103,6 +104,30 @@ def test_what_is_said_of_a_boot(monkeypatch: pytest.MonkeyPatch, store: Paths) -
     assert judged(monkeypatch, store, "zoo-3.7/plain-warn.txt", "planted") == "planted"
     assert judged(monkeypatch, store, "zoo-6.1/plain-early-bug.txt", outcome="died") == "down"
     assert judged(monkeypatch, store, "zoo-3.7/plain-warn.txt", outcome="qemu") == "unknown"
+
+
+STALL = b"""\
+[    0.480000] INFO: rcu_sched self-detected stall on CPU { 4}  (t=%d jiffies)
+[    0.480000] Pid: 0, comm: swapper/4 Not tainted 3.7.2 #1
+[    0.480000] Call Trace:
+[    0.480000]  <IRQ>  [<ffffffff8115bed9>] rcu_check_callbacks.cold+0x6a/0x297
+[    0.480000]  <EOI>  [<ffffffff810082d4>] ? default_idle+0x24/0x40
+[    0.480000]  [<ffffffff81008c0e>] cpu_idle+0x6e/0xc0
+"""
+
+
+def test_a_false_alarm_of_the_kernels_is_told_from_a_stall() -> None:
+    def found(jiffies: int) -> Finding:
+        scanner = Scanner()
+        scanner.feed(STALL % jiffies)
+        (finding,) = scanner.close().findings
+        return finding
+
+    assert CLEAN.false_alarm("3.7.2", found(2))
+    assert not CLEAN.false_alarm("3.7.2", found(15_000)), "a stall"
+    assert not CLEAN.false_alarm("3.13.0", found(2)), "not known of such a kernel"
+    other = scan_file(CONSOLES / "zoo-3.7/plain-warn.txt").findings[0]
+    assert not CLEAN.false_alarm("3.7.2", other)
 
 
 @pytest.mark.parametrize(("error", "said"), [(UserError("no PVH"), "unfit"), (InfrastructureError("full"), "unknown")])

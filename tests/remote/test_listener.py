@@ -71,6 +71,13 @@ def test_so_is_one_that_is_started_again_and_again():
         fail([worker(b"no room\n", AGAIN)])
 
 
+def test_what_went_wrong_first_is_why():
+    """Python prints what an exception came of before it."""
+    chain = b"OSError: [Errno 30] Read-only file system\n\nThe above exception ...\n  File x\nRuntimeError: no start\n"
+    with pytest.raises(InfrastructureError, match=r"ended far: OSError: \[Errno 30\] Read-only file system "):
+        fail([worker(b"KeyError: 1\n", AGAIN, b"INFO hello\n", chain, AGAIN, b"INFO hello again\n")])
+
+
 def test_one_that_ended_without_a_word():
     with pytest.raises(InfrastructureError, match=r"ended far: it said nothing \(start one\)$"):
         fail([worker(ends=True)])

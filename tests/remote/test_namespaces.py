@@ -1,6 +1,7 @@
 """A host in a network namespace of its own, with a real sshd, over a line that is cut. Needs root."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,19 @@ def test_a_line_that_is_cut_ends_the_call_and_not_the_job(far, tmp_path):
     _, said = there.run("build", *world.arguments, "--at", "1", "--on", "loop", seconds=300)
     assert "an earlier call began" in said
     assert len(world.built) == len(set(world.built)), "nothing was built twice"
+
+
+def test_why_no_worker_comes_is_said_with_its_own_words(far, tmp_path):
+    """Dask's workers need a place for semaphores; where it can't be written to, each ends as soon as it began."""
+    pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+    there, line = far
+    space = line.ends.there
+    run("nsenter", "--target", str(space.pid), "--mount", "mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/dev/shm")
+    world = make_world(tmp_path / "world")
+    _, said = there.run("bisect", *world.arguments, "--cluster", "ssh:loop", status=128, seconds=400)
+    last = said.strip().splitlines()[-1]
+    assert "no worker of the cluster came" in last
+    assert re.search(r"of its workers ended loop: .*(Read-only|read-only)", last), said
 
 
 def test_nothing_is_left_of_a_run_that_was_killed(here, tmp_path):
