@@ -85,9 +85,14 @@ _NOTICED = "watchdog_buddy_check_hardlockup"
 """On the stack of the processor that sees another stuck (kernel/watchdog_buddy.c)."""
 
 
-def _stalled(parsed: Parsed) -> str:
+_GATES = r"do_(?:syscall_64|int80_\w+|fast_syscall_32)|arch_do_signal\w*"
+"""A task that comes or goes; they are somebody's business only where nothing else is."""
+
+
+def _stalled(parsed: Parsed, *, whole: bool) -> str:
     """What a stuck processor was doing: under the first interrupt's entry, the innermost function that is somebody's
-    business."""
+    business. ``whole``: where that is nobody's, what the interrupt itself was doing, for the trace is not of one that
+    only came to look."""
     stacks: list[list[Frame]] = []
     for one in parsed.traces:
         if not one.frames:
@@ -99,17 +104,19 @@ def _stalled(parsed: Parsed) -> str:
     stacks = [stack for stack in stacks if all(frame.function != _NOTICED for frame in stack)]
     cut = [(at, stack) for stack in stacks for at in [_entry(stack)]]
     busy = [stack for _, stack in cut if not any(compiled(_WAITING).fullmatch(frame.function) for frame in stack)]
-    fallback = ""
-    for frames in [*(stack[at:] for at, stack in cut if at > 0), *busy]:
+    fallback = gate = ""
+    under = [stack[at:] for at, stack in cut if at > 0]
+    for frames in [*under[:1], *busy[:1], *under[1:], *busy[1:]] if whole else [*under, *busy]:
         rest = list(frames)
         while rest and is_helper(rest[0].function, "interrupt"):
             rest.pop(0)
-        if found := occupied(rest):
+        if (found := occupied(rest)) and not (whole and compiled(_GATES).fullmatch(found)):
             return found
+        gate = gate or found
         fallback = fallback or blamed(rest, "interrupt")
     if not fallback and (pointer := parsed.pointer):
         fallback = blamed([pointer], "interrupt")
-    return fallback
+    return gate or fallback
 
 
 def _entry(stack: Sequence[Frame]) -> int:
@@ -135,6 +142,9 @@ def _found(rule: Rule, lines: Sequence[Numbered]) -> str:
     return ""
 
 
+_SCHEDULERS = r"_*schedule\w*|context_switch|__switch_to\w*"
+"""Where all that waits is, which is no answer."""
+
 _FAMILY = {"hung": "waiter", "undying": "sleeper"}
 
 
@@ -145,8 +155,12 @@ def function_of(rule: Rule, parsed: Parsed, lines: Sequence[Numbered], chain: Se
     if rule.find and (named := _found(rule, lines)):
         return named
     if rule.blame == "stall":
-        return _stalled(parsed)
-    return blamed(chain, _FAMILY.get(rule.blame, "helper"), over=over) or blamed(chain, "bare")
+        return _stalled(parsed, whole=rule.word == "soft-lockup")
+    if found := blamed(chain, _FAMILY.get(rule.blame, "helper"), over=over):
+        return found
+    if not main_trace(rule, parsed.traces) and rule.blame == "header":
+        return ""  # a helper at the head, and nobody below it
+    return blamed(chain, "bare", over=_SCHEDULERS if rule.blame in _FAMILY else "")
 
 
 def _refined(rule: Rule, groups: dict[str, str], lines: Sequence[Numbered]) -> _Title:
@@ -167,6 +181,7 @@ def _apply(rule: Rule, refine: Refine, groups: dict[str, str]) -> _Title:
 _VARIABLE = (
     (r"0x[0-9a-fA-F]+|\(_+ptrval_+\)|\b(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b", "ADDR"),
     (r"(?<=\.[chS]:)\d+", "LINE"),
+    (r"\bkworker/(u?)\d+:\d+", r"kworker/\1NUM:NUM"),  # the processor or the pool, and the worker
     (r"(?<![A-Za-z_\d])\d+(?![A-Za-z_\d])|(?<=CPU)\d+|(?<=CPU#)\d+", "NUM"),
     (r"\s+", " "),
 )
@@ -176,7 +191,7 @@ def steady(text: str) -> str:
     """Free text for a title: nothing in it that changes from run to run."""
     for pattern, word in _VARIABLE:
         text = compiled(pattern).sub(word, text[:300])
-    return compiled(r"[\s,:;-]+$|\s*\.\.\.$").sub("", text.strip())
+    return compiled(r"[\s,:;-]+$").sub("", text.strip())
 
 
 def build(report: Open, time: float | None = None) -> Finding:
@@ -203,7 +218,7 @@ def build(report: Open, time: float | None = None) -> Finding:
     values["place"] = f"{in_tree(place[0])}:LINE" if place[2].rstrip("!").isdigit() else ""
     made = " ".join(title.format_map(values).split())
     parts = [values["func"], values["func2"]] if values.get("func2") else [function]
-    shown = values.get("text") or " ".join(filter(None, (values.get("what"), values.get("access"))))
+    shown = values.get("text", "").rstrip(" .") or " ".join(filter(None, (values.get("what"), values.get("access"))))
     where = groups.get("where", "") or groups.get("where2", "")
     file, _, number = where.rpartition(":")
     last = max(parsed.last, report.start)

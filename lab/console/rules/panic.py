@@ -50,6 +50,9 @@ RULES: tuple[Rule, ...] = (
                 "page-fault",
                 "oops",
             ),
+            Refine(
+                r"Kernel panic - not syncing: (?P<text>panic_on_warn set)", "kernel panic: {text}"
+            ),  # whose dots nobody keeps
             Refine(r"Attempted to kill init!", "kernel panic: Attempted to kill init!", "init-killed"),
             Refine(
                 r"(?P<text>VFS: Unable to mount root fs(?: on \S+| via NFS.*)?)",
