@@ -16,13 +16,13 @@ from lab.console.finding import Open
 from lab.console.parse import Numbered, is_end
 from lab.console.patterns import compiled
 from lab.console.reading import (
-    UNTRACED_LINES,
     Reading,
     belongs,
     breaking_in,
     goes_on,
     interrupted,
     is_quoted,
+    must_be_traced,
     unfinished,
 )
 from lab.console.relate import follows, is_consequence, told_better
@@ -138,7 +138,10 @@ class Collector:
         return None
 
     def _header(self, line: Numbered, rule: Rule, groups: dict[str, str], caller: str, time: float | None) -> None:
-        current = self.open.get(caller)
+        if rule.role == "last" and (self.findings or self._reading(caller)):
+            self._continue(line, caller)
+            return
+        current = self._before_header(rule, caller)
         if current and current.rule.role == "prelude" and rule.role != "after":
             if rule.role == "prelude":
                 self._continue(line, caller)
@@ -177,6 +180,14 @@ class Collector:
         self._begin(caller, reading)
         if rule.alone:
             self._finish(caller)
+
+    def _before_header(self, rule: Rule, caller: str) -> Reading | None:
+        """The report that is open where a header comes; one without a known header of its own ends there."""
+        current = self.open.get(caller)
+        if current and current.rule.role == "last" and rule.role != "part":
+            self._finish(caller)
+            return None
+        return current
 
     def _broke_in(self, cut: Reading, reading: Reading) -> None:
         """Note at both reports that one began before the other had come to its trace's end."""
@@ -217,7 +228,7 @@ class Collector:
             current.quiet = 0
         else:
             self._quiet(current.caller, current)
-        if current.seen > (UNTRACED_LINES if current.rule.trace and not current.traced else 4 * REPORT_LINES):
+        if current.seen > (must_be_traced(current) or 4 * REPORT_LINES):
             self._finish(current.caller)
 
     def _quiet(self, caller: str, reading: Reading) -> None:

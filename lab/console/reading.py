@@ -55,6 +55,13 @@ class Reading:
             self.built = None
 
 
+def must_be_traced(current: Reading) -> int:
+    """After how many lines there must be a trace, where a report needs one; 0 where there is one or none is needed."""
+    if not current.rule.trace or current.traced:
+        return 0
+    return UNTRACED_LINES * (4 if current.rule.role == "last" else 1)  # a report without its head: registers first
+
+
 def is_quoted(text: str, begin: int) -> bool:
     """Whether a header that was found at ``begin`` is only spoken of: it is a mail's subject or a bug tracker's, or
     stands in quotation marks, and the sentence goes on behind them."""

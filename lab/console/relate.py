@@ -53,8 +53,13 @@ def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:
 def told_better(found: Finding, earlier: Finding) -> bool:
     """Whether ``found`` says in full what ``earlier`` only announces: kmemleak's list after its sum, powerpc's stuck
     processor after the one that noticed it (arch/powerpc/kernel/watchdog.c, watchdog_smp_panic())."""
-    return any(earlier.signature == one and found.signature.startswith(f"{one}:") for one in _ANNOUNCED)
+    return (found.primary and earlier.signature.startswith(_HEADLESS)) or any(
+        earlier.signature == one and found.signature.startswith(f"{one}:") for one in _ANNOUNCED
+    )
 
+
+_HEADLESS = "stack-dump"
+"""A trace without a header that is known, which says little beside one that has one."""
 
 _ANNOUNCED = ("memory-leak", "hard-lockup")
 

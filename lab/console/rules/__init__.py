@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from lab.console.types import Kind
 
 Blame = Literal["trace", "header", "frames", "stall", "hung", "undying", "none"]
-Role = Literal["start", "part", "prelude", "after"]
+Role = Literal["start", "part", "prelude", "after", "last"]
 
 
 class Refine(NamedTuple):
@@ -37,7 +37,8 @@ class Rule(NamedTuple):
     (what waits), ``undying`` (the same, but what waits for a subsystem may be to blame) or ``none``. ``find`` are patterns with a group ``func``, asked of the report's lines before the
     trace, and only of those behind the first that ``since`` is found in, where that is given. ``role``: ``start`` begins a report, ``part`` belongs to the report before it and begins one only where
     there is none, ``prelude`` is printed before the header proper, ``after`` is what follows from a report before
-    it. ``trace``: without a backtrace it is no finding. ``alone``: one line, no more belongs to it. ``over``:
+    it, ``last`` begins one only where nothing was found and none is open, and counts only until something else is;
+    without a title it keeps what comes from being taken for a report. ``trace``: without a backtrace it is no finding. ``alone``: one line, no more belongs to it. ``over``:
     functions (a regular expression) to pass over besides the helpers when blaming. ``fatal``: no
     kernel lives on.
     """

@@ -3,6 +3,8 @@
 from lab.console.rules import Rule
 from lab.console.rules.corruption import PAGES
 
+_DUMP = r"^(?:CPU: ?\d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: )"
+
 RULES: tuple[Rule, ...] = (
     Rule(
         word="oom",
@@ -131,6 +133,32 @@ RULES: tuple[Rule, ...] = (
         title="INFO: {text}",
         example="INFO: possible something new detected",
         blame="none",
+        trace=True,
+    ),
+    Rule(  # asked for, by fault injection, a tester or a test
+        word="asked-for",
+        kind="test",
+        needles=(
+            "FAULT_INJECTION: forcing a failure",
+            "ysrq: ",
+            "SysRq : ",
+            "NMI backtrace for cpu ",
+            "is a kernel self test",
+        ),
+        pattern=r"^FAULT_INJECTION: forcing a failure|^(?:sysrq: |SysRq : )(?:Show|Dump)|^NMI backtrace for cpu \d|trace is a kernel self test",
+        title="",
+        example="FAULT_INJECTION: forcing a failure.",
+        blame="none",
+        role="last",
+    ),
+    Rule(  # lib/dump_stack.c: a report whose head is not known, or is missing
+        word="stack-dump",
+        kind="warning",
+        needles=(" Comm: ", ", comm: "),
+        pattern=_DUMP,
+        title="stack dump in {func}",
+        example="CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.1.0 #1",
+        role="last",
         trace=True,
     ),
 )
