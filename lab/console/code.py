@@ -70,6 +70,7 @@ def _engine(machine: str, unit: int) -> Any:
         "arm64": (cs.CS_ARCH_ARM64, cs.CS_MODE_ARM),
         "arm": (cs.CS_ARCH_ARM, cs.CS_MODE_THUMB if unit == 2 else cs.CS_MODE_ARM),
         "riscv64": (cs.CS_ARCH_RISCV, cs.CS_MODE_RISCV64 | cs.CS_MODE_RISCVC),
+        "ppc": (cs.CS_ARCH_PPC, cs.CS_MODE_32 | cs.CS_MODE_BIG_ENDIAN),
         "ppc64": (cs.CS_ARCH_PPC, cs.CS_MODE_64 | cs.CS_MODE_BIG_ENDIAN),
     }
     if machine not in modes:

@@ -23,6 +23,7 @@ from lab.console.reading import (
     interrupted,
     is_quoted,
     must_be_traced,
+    needs_trace,
     unfinished,
 )
 from lab.console.relate import follows, is_consequence, told_better
@@ -168,7 +169,7 @@ class Collector:
             return
         cut = current if current and rule.role in ("prelude", "start") and unfinished(current) else None
         if current:
-            if rule.role == "start" and not current.traced and (not current.rule.fatal or rule.fatal):
+            if rule.role == "start" and needs_trace(current) and (not current.rule.fatal or rule.fatal):
                 cut = current
             if rule.role == "start" and interrupted(current):
                 del self.open[caller]
@@ -220,8 +221,8 @@ class Collector:
             self._finish(current.caller)
             self.complete = self.complete or self._fatal is not None
             return
-        if ("+0x" in text and "irqs last " not in text) or "race:" in text:
-            current.frames += 1
+        if ("+0x" in text and "irqs last " not in text) or "race:" in text or ">{" in text:
+            current.frames += text.count(">{") or 1
             current.traced = current.traced or current.frames > 2 or "race:" in text
             current.quiet = 0
         elif text[:1] in (" ", "[", "-", "=", ">", "<", "#") or "0000" in text:

@@ -204,6 +204,8 @@ def build(report: Open, time: float | None = None) -> Finding:
     chain = chain_of(rule, known, parsed, inline="[inline]" in header, astray=astray)
     title, word, kind, groups, over = _refined(rule, known, lines)
     function = function_of(rule, parsed, lines, chain, over)
+    if not function and rule.kind == "oops" and parsed.pointer:
+        function = parsed.pointer.function  # all that is told is where a helper was
     if rule.role == "after":
         function = plain(groups.get("func", "")) or (function if "{func}" in title else "")
     values = {key: steady(value) if key == "text" else plain(value) for key, value in groups.items()}
@@ -319,12 +321,18 @@ _BROKEN = r"(?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+"
 _ADDRESSES = r"^\[[0-9a-f]{16}\] \[[0-9a-f]{16}\]$"
 """What stands before a function in powerpc's traces, as long as a mail's line may be."""
 
-_PLACE_LAST = r"WARNING: .* at \S+\.[chS]:\d+\s*$"
+_POINTED = r"^(?:RIP|EIP|IP)\b.*\[<[0-9a-f]{8,16}>\]$"
+_NAMED = r"(?:\[<[0-9a-f]{8,16}>\] +)?[A-Za-z_][\w.$]*\+0x[0-9a-f]+/0x[0-9a-f]+"
+"""x86's instruction pointer, broken between its addresses or behind them."""
+
+_PLACE_LAST = r"WARNING: (?:.* )?at \S+\.[chS]:\d+\s*$"
 
 
 def _broken(text: str, after: str) -> bool:
     """Whether a line goes on in the next, which begins with the function that it says it is at."""
     end = text.rstrip()
+    if end.endswith(">]") and compiled(_POINTED).match(end):
+        return compiled(_NAMED).match(after.lstrip()) is not None
     whole = not end.endswith((" at", " at:", " in")) and not compiled(_PLACE_LAST).search(text)
     whole = whole and not (end.endswith("]") and compiled(_ADDRESSES).match(end))
     return not whole and compiled(_BROKEN).match(after.lstrip()) is not None

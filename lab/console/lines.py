@@ -58,7 +58,7 @@ _PREFIXES = (
     rf"(?:kern|user|daemon) *:{_LEVEL} *:",  # dmesg -x
     rf"kern\.{_LEVEL} kernel:",
     r"kernel:(?=\s*\[)",
-    r"[>|](?= |>|\[|$)|[A-Z][A-Za-z]{0,15}> ",  # quoted mail, with who is quoted
+    r"[>|](?= |>|\[|$)|>(?=[A-Z<])|[A-Z][A-Za-z]{0,15}> ",  # quoted mail, with who is quoted
     r"\d\d: (?=\[ *\d+\.\d{6}\])",  # z/VM: the processor
 )
 

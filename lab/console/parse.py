@@ -43,8 +43,9 @@ class Parsed(NamedTuple):
     machine: str
 
 
-_GENERAL = r"GPR(?P<first>\d\d): (?P<values>(?:[0-9a-f]{8,16}\b ?)+)"
-"""powerpc's general registers: four of 64 bits a line, eight of 32 (arch/powerpc/kernel/process.c, __show_regs())."""
+_GENERAL = r"GPR(?P<first>\d\d): (?P<values>(?:[0-9a-fA-F]{8,16}\b ?)+)"
+"""powerpc's general registers: four of 64 bits a line, eight of 32 (arch/powerpc/kernel/process.c, __show_regs()); in
+capitals to 2.6.18."""
 _SEGFAULT = r"\[\d+\]: segfault at [0-9a-f]+ ip "
 """A program's own fault, whose code bytes follow (arch/x86/mm/fault.c, show_signal_msg())."""
 _TAINT = r"Not tainted|Tainted: (?:\[[^\]]*\]=\S+?,? ?)*(?P<flags>[A-Z](?:[A-Z ]*[A-Z])?(?![\w]))?"
@@ -83,7 +84,8 @@ MACHINES = (
     ("arm64", ("pstate: ", "x29: ", "ESR = 0x"), r"\bpstate: |\bx29: |\bESR = 0x"),
     ("arm", ("LR is at ", "psr: ", "IRQs o"), r"\bLR is at |\bpsr: [0-9a-f]{8}|\bIRQs o[nf]+ +FIQs"),
     ("riscv64", ("epc", "badaddr: "), r"\bs?epc ?: |\bs?badaddr: "),
-    ("ppc64", ("NIP", "GPR00: "), r"\bNIP[: ]|\bGPR00: "),
+    ("ppc", ("NIP: ", "GPR00: "), r"\bNIP: [0-9a-fA-F]{8} |\bGPR00: [0-9a-fA-F]{8} "),
+    ("ppc64", ("NIP", "GPR00: ", ": Vector: "), r"\bNIP[: ]|\bGPR00: |^cpu 0x[0-9a-f]+: Vector: "),
 )
 
 
@@ -110,6 +112,7 @@ class _Parser:
     def __init__(self) -> None:
         self.pointer: Frame | None = None
         self.pending: Frame | None = None
+        self.late: Frame | None = None  # as it is said once more behind the trace (x86)
         self.traces: list[Trace] = []
         self.registers: dict[str, str] = {}
         self.code: list[str] = []
@@ -131,6 +134,7 @@ class _Parser:
         in_code, self.in_code = self.in_code, False
         split, self.split = self.split, text.endswith(("RIP: ", "RIP:"))
         crowded = ">{" in text or "TPC[" in text or ("]" in text and "+" in text and "0x" not in text)
+        crowded = crowded or text.count("+0x") > 1
         if (split or crowded) and self._old(number, text, split=split):
             return True
         if found := trace.frame(text):
@@ -208,6 +212,8 @@ class _Parser:
         again = found == self.pointer
         if not self.framed and (self.pointer is None or self.pointer.inlined):
             self.pointer = found
+        if self.framed and (text.startswith("RIP ") or " SS:ESP " in text or " RSP: " in text):
+            self.late = found
         if again:
             pass
         elif self.running and self.traces[-1].frames and "<" not in text:
@@ -233,12 +239,14 @@ class _Parser:
         if "early exception" in text and (found := compiled(_EARLY).search(text)):
             self.early = int(found["address"], 16)
         if "GPR" in text and not self.user and (found := compiled(_GENERAL).search(text)):
-            for at, value in enumerate(found["values"].split()):
+            for at, value in enumerate(found["values"].lower().split()):
                 self.registers.setdefault(f"GPR{int(found['first']) + at:02d}", value)
             seen = True
         if "ainted" in text and (found := compiled(_TAINT).search(text)):
             if self.taint is None or (not self.taint and found["flags"]):
-                self.taint = (found["flags"] or "").replace(" ", "")
+                self.taint = (found["flags"] or "").removesuffix(" VLI").replace(" ", "")
+            seen = True
+        if ", at: " in text:  # a lock that is held or wanted
             seen = True
         if is_end(text) or (self.traces and text.startswith("====") and compiled(_RULER).match(text)):
             self.ended = seen = True
@@ -253,7 +261,7 @@ def parse(lines: list[Numbered]) -> Parsed:
         if parser.line(number, text):
             last = number
     return Parsed(
-        parser.pointer,
+        parser.pointer or parser.late,
         tuple(one for one in parser.traces),
         tuple(parser.registers.items()),
         " ".join(parser.code),

@@ -81,15 +81,24 @@ def interrupted(current: Reading) -> bool:
     return waits and not current.frames and current.seen <= UNTRACED_LINES and current.outer is None
 
 
+def needs_trace(current: Reading) -> bool:
+    """Whether a report that is to have a trace has none yet."""
+    return not current.traced and current.rule.blame != "none"
+
+
 def unfinished(current: Reading) -> bool:
     """Whether a report has begun to tell where it is, and not come to the end of its trace."""
     rule = current.rule
     if rule.role != "start" or rule.blame == "none" or current.seen < 2:
         return False
     heading = max((at for at, line in enumerate(current.lines) if "race:" in line.text), default=-1)
-    if not current.traced or (heading >= 0 and not any("+0x" in line.text for line in current.lines[heading:])):
+    if not current.traced or (heading >= 0 and not any(_is_framed(line.text) for line in current.lines[heading:])):
         return True
     return _in_trace(current.lines[heading + 1 :])
+
+
+def _is_framed(text: str) -> bool:
+    return "+0x" in text or ">{" in text
 
 
 def _in_trace(lines: list[Numbered]) -> bool:
@@ -134,8 +143,11 @@ def belongs(current: Reading, rule: Rule) -> bool:
 
 
 def goes_on(read: list[Numbered], line: Numbered) -> bool:
-    """Whether a header like the one that was just read is the same report's, which names a function inlined first."""
+    """Whether a header like the one that was just read is the same report's, which names a function inlined first, or
+    tells in two lines what happened."""
     there, here = (compiled(r"\bCPU[: #]{1,2}(\d+)").search(one.text) for one in (read[-1], line))
     if there and here and there[1] != here[1]:
         return False
+    if read[0].text.startswith("Slab corruption") and line.text.startswith("slab error in "):
+        return True  # mm/slab.c tells what was written over, then who came upon it
     return len(read) < 4 or any("[inline]" in line.text for line in read[-2:])

@@ -11,14 +11,16 @@ _X86 = (
 )
 _ARM = r"[xwr]\d{1,2}|sp|lr|pstate|psr|fp|ip|pc|far|esr"
 _RISCV = r"ra|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|s?epc|s?status|s?badaddr|s?cause"
-_POWERPC = r"MSR|CTR|XER|CFAR|DE?AR|ESR|DSISR|NIP|LR|IRQMASK"
+_POWERPC = r"MSR|CTR|XER|CFAR|DE?AR|ESR|DSISR|NIP|LR|IRQMASK|msr|dar|dsisr"
 _SPARC = r"[gloi][0-7]|TSTATE|T?N?PC|PSR"
 _OTHERS = r"PR|SR|R\d{1,2}|IIR|ISR|IOR|CR3\d|Hi|Lo|Status|Cause|BadVA|b[0-7]|unat|rnat|bsps|pfs"
 
 
 @cache
 def _named() -> re.Pattern[str]:
-    return re.compile(r"\b([A-Za-z]\w{0,6})\s{0,4}: {0,2}(?:[0-9a-f]{4}:)?\[?<?([0-9a-f]{4,16})\b(?!:)")
+    return re.compile(
+        r"\b([A-Za-z]\w{0,6})\s{0,4}: {0,2}(?:[0-9a-f]{4}:)?\[?<?([0-9a-fA-F]{4,16})\b(?!:(?! \.?[A-Za-z_]))"
+    )
 
 
 @lru_cache(maxsize=512)
@@ -36,19 +38,20 @@ def _row() -> re.Pattern[str]:
 
 @cache
 def _assigned() -> re.Pattern[str]:
-    return re.compile(r"\b(v0|[tsa]\d{1,2}|gp|sp|ra|pv|at|pc) *= \[?<?([0-9a-f]{16})\b")
+    return re.compile(r"\b(v0|[tsa]\d{1,2}|gp|sp|ra|pv|at|pc|R\d\d) *= \[?<?([0-9a-f]{16})\b")
 
 
 def named(text: str) -> list[tuple[str, str]]:
     """The registers of a line that names each (``RAX: 0000000000000001 RBX: ...``)."""
     if ":" not in text:
         return []
-    return [pair for pair in _named().findall(text) if _is_register(pair[0])]
+    return [(name, value.lower()) for name, value in _named().findall(text) if _is_register(name)]
 
 
 def listed(text: str) -> list[tuple[str, str]]:
     """The registers of a line that names the first of several (mips' ``$ 0   :``, parisc's
-    ``r00-03``, s390's ``Krnl GPRS:``), or gives each with an equals sign (alpha's ``v0 = 0000000000000001``)."""
+    ``r00-03``, s390's ``Krnl GPRS:``), or gives each with an equals sign (alpha's ``v0 = 0000000000000001``,
+    xmon's ``R00 = c0000000000a47a0``)."""
     if " = " in text:
         return _assigned().findall(text)
     found = _row().match(text) if text.startswith(("$", "r", "Krnl GPRS")) else None

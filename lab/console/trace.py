@@ -23,7 +23,7 @@ _FILE = r"(?:\s+(?P<file>[\w./+-]+\.[chSs]):(?P<line>\d+)(?P<inline>\s+\[inline\
 @cache
 def _frame() -> re.Pattern[str]:
     return re.compile(
-        r"\s*(?:Call Trace:\s*)?(?:</?[#A-Z]{2,8}\d?>\s*)*"
+        r"\s*(?:Call Trace:\s*)?(?:<{1,2}/?[#A-Z]{2,8}\d?>{1,2}\s*)*"
         r"(?:\(?\[<?\s*(?:[0-9a-fA-F]{4,16}|inline|\(_+ptrval_+\))?\s*>?\]\)?\s*|<[0-9a-f]{8,16}>\s*|[0-9a-f]{16}\s+(?=[A-Za-z_.]))*"
         r"(?P<unsure>\? )?(?P<open>[({])?(?::\w+:)?(?P<function>"
         + NAME
@@ -157,11 +157,48 @@ def _several() -> re.Pattern[str]:
     )
 
 
+_COLUMN = (
+    rf"(?:\[?<[0-9a-f]{{8,16}}>\]?\s+)?(?P<unsure>\? )?(?P<function>{NAME})"
+    r"\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>[\w-]+)\])?"
+)
+
+
+@cache
+def _columns() -> re.Pattern[str]:
+    """Frames of which several stand in a line: of i386 in 2.6.17 and 2.6.18 (CONFIG_STACK_BACKTRACE_COLS), or where a
+    mail program filled the lines anew, so that the last one's name may be in the next."""
+    column = re.sub(r"\?P<\w+>", "?:", _COLUMN)
+    return re.compile(rf"\s*{column}(?:\s+{column})*(?:\s+\[?<[0-9a-f]{{8,16}}>\]?)?\s*")
+
+
+@cache
+def _column() -> re.Pattern[str]:
+    return re.compile(_COLUMN)
+
+
 def several(text: str) -> list[Frame]:
     """The frames of a line that holds more than one, as old kernels wrote them; else nothing."""
+    if text.count("+0x") > 1:
+        return _in_columns(text)
     return [
         Frame(plain(one["function"]), int(one["offset"][:16], 10 if one["number"] else 16), module=one["module"] or "")
         for one in _several().finditer(text)
+    ]
+
+
+def _in_columns(text: str) -> list[Frame]:
+    if not _columns().fullmatch(text):
+        return []
+    return [
+        Frame(
+            plain(one["function"]),
+            int(one["offset"][:16], 16),
+            int(one["size"][:16], 16),
+            not one["unsure"],
+            one["module"] or "",
+            address=_address_in(one[0]),
+        )
+        for one in _column().finditer(text)
     ]
 
 

@@ -5,14 +5,34 @@ fs/super.c.
 from lab.console.rules import Refine, Rule
 
 PAGES = (
-    r"_*bad_page\w*|_*free_(?:pcp|unref|one|tail|page|hot_cold|the_page|pages|contig|huge)\w*|_*put_page\w*|__folio_put\w*|check_(?:new|free)_page\w*"
+    r"_*bad_page\w*|_*free_(?:pcp|unref|one|tail|page|hot|the_page|pages|contig|huge)\w*|_*put_page\w*|__folio_put\w*|check_(?:new|free)_page\w*"
+    r"|_*page_cache_release|__vunmap"
     r"|_*free_pages?\w*|prep_new_page\w*|_*rmqueue\w*|get_page_from_freelist|_*alloc_pages?\w*|__get_free_pages?|get_zeroed_page|release_pages"
     r"|print_bad_pte|_*vm_normal_(?:page|folio)"
 )
 
 _OVERWRITTEN = r"^\[(?P<what>[A-Z][\w ]+ overwritten)\] 0x"
 
-_SLUB_WORDS = ("(?:Redzone|Poison|(?:Object p|P)adding) overwritten", "Object already free")
+_SLUB_WORDS = {
+    " overwritten": "(?:Redzone|Poison|(?:Object p|P)adding) overwritten",
+    ": Object already ": "Object already (?:free|allocated)",
+    ": Objects remaining on kmem_cache_close": "Objects remaining",
+    ": Freechain corrupt": "Freechain corrupt",
+    ": Freepointer corrupt": "Freepointer corrupt",
+    ": Freelist Pointer check fails": "Freelist Pointer check fails",
+    ": Wrong object count": "Wrong object count",
+    ": Wrong number of objects": "Wrong number of objects",
+    ": Not a valid slab page": "Not a valid slab page",
+    ": Invalid object pointer ": "Invalid object pointer",
+    ": Attempt to free object(": "Attempt to free object",
+}
+"""Needles, and what the kernel says there."""
+
+_REMAINING = Refine(
+    r"(?:\)|^BUG [\w.:-]+): Objects remaining ",
+    "SLUB: Objects remaining in {func}",
+    over=r"_*kmem_cache_(?:destroy|shutdown|close|release)\w*|free_partial|list_slab_objects",
+)
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -128,27 +148,23 @@ RULES: tuple[Rule, ...] = (
         word="slub",
         kind="corruption",
         needles=("ainted): ", " ): "),
-        pattern=r"^(?:BUG|=*)\s*(?P<cache>\S+) \((?:Not tainted|Tainted[^)]*)\): (?P<what>[A-Z][\w ]+)",
+        pattern=r"^(?:BUG|=*)\s*(?P<cache>\S+) \((?:Not tainted|Tainted[^)]*)\): (?P<what>[A-Z][\w]+(?: (?!0x)\w+)*)",
         title="SLUB: {what} in {func}",
         example="BUG kmalloc-64 (Not tainted): Poison overwritten",
-        find=(r"^INFO: (?:Allocated|Freed) in (?!.)(?P<func>\w+)",),
         refine=(
             Refine(_OVERWRITTEN, "SLUB: {what} in {func}"),
-            Refine(
-                r"\): Objects remaining ",
-                "SLUB: Objects remaining in {func}",
-                over=r"_*kmem_cache_(?:destroy|shutdown|close|release)\w*|free_partial|list_slab_objects",
-            ),
+            _REMAINING,
         ),
         blame="frames",
     ),
-    Rule(  # 2.6.22 to 2.6.26
+    Rule(  # 2.6.22 to 3.2
         word="slub",
         kind="corruption",
-        needles=(" overwritten", ": Object already free"),
-        pattern=rf"^BUG [\w.:-]+: (?P<what>{'|'.join(_SLUB_WORDS)})",
+        needles=tuple(_SLUB_WORDS),
+        pattern=rf"^BUG [\w.:-]+: (?P<what>{'|'.join(_SLUB_WORDS.values())})",
         title="SLUB: {what} in {func}",
         example="BUG kmalloc-64: Redzone overwritten",
+        refine=(_REMAINING,),
         blame="frames",
     ),
     Rule(  # what is overwritten stands before the report whose header only says "Object corrupt" (from 6.15)
@@ -169,6 +185,7 @@ RULES: tuple[Rule, ...] = (
         title="SLAB: corruption in {func}",
         example="slab error in verify_redzone_free(): cache `size-64': memory outside object was overwritten",
         find=(r"^Last user: \[<[0-9a-f]+>\]\((?P<func>[\w.]+)\+0x",),
+        over=r"check_poison_obj",
         blame="frames",
     ),
     Rule(

@@ -5,7 +5,7 @@ Names are from the kernel's sources, 2.6 to today. What a group's comment says i
 
 # They print, unwind and die.
 DYING = (
-    r"_*dump_stack\w*|hex_dump_\w+",
+    r"_*dump_stack\w*|dump_trace\w*|hex_dump_\w+",
     r"show_(?:stack|regs|trace|registers|backtrace)\w*",
     r"dump_backtrace\w*|unwind_backtrace|walk_stackframe|arch_stack_walk|stack_trace_\w+|save_stack\w*|save_trace",
     r"_*v?printk\w*|vprintk_\w+|console_(?:unlock|emit_next_record)|print_\w+|pr_\w+",
@@ -101,7 +101,7 @@ INTERRUPTS = (
     r"__switch_to",  # all that another processor's dump shows of a task that runs there
     r"(?:nmi|trigger|arch_trigger|rcu_dump|dump_cpu|lapic)_\w*(?:backtrace|stacks|task|can_backtrace)\w*|nmi_handle|default_do_nmi|do_nmi|end_repeat_nmi|first_nmi|repeat_nmi|perf_event_nmi_handler|watchdog_\w+|softlockup_tick|_*rcu_(?:check_\w+|pending|sched_clock_irq|print_\w+|dump_\w+|implicit_dynticks_qs)|print_(?:cpu|other_cpu)_stall\w*|check_cpu_stall|sched_show_task|touch_\w*watchdog",
     r"update_process_times|tick_\w+|hrtimer_(?:interrupt|run_queues)|__hrtimer_run_queues|__run_hrtimer|local_apic_timer_interrupt|smp_\w*interrupt\w*|\w*apic_timer_interrupt|__sysvec_\w+|timer_interrupt|handle_irq\w*|_*do_IRQ|generic_handle_\w+|_*handle_\w*irq\w*|gic_\w+|call_on_\w*stack|run_(?:irq|sysvec)_\w+|irq_(?:enter|exit)\w*|_*irq_exit_rcu|irqentry_\w+|instrumentation_\w+|__irqentry_text\w*|ret_from_intr|common_interrupt|call_function_\w*interrupt",
-    r"process_scheduled_works|invoke_softirq|_*do_softirq\w*|handle_softirqs|__softirqentry_text_\w+|run_ksoftirqd|call_softirq|do_idle|cpu_startup_entry|arch_(?:cpu|call)_\w+|default_idle\w*|(?:amd_e400|c1e|mwait|poll|intel)_idle\w*|native_safe_halt|acpi_idle\w*|cpuidle_\w+",
+    r"process_scheduled_works|invoke_softirq|_*do_softirq\w*|handle_softirqs|__softirqentry_text_\w+|(?:run_)?ksoftirqd|call_softirq|do_idle|cpu_startup_entry|arch_(?:cpu|call)_\w+|default_idle\w*|(?:amd_e400|c1e|mwait|poll|intel)_idle\w*|native_safe_halt|acpi_idle\w*|cpuidle_\w+",
 )
 
 # What a family's patterns fit, and yet is to blame.
@@ -120,7 +120,7 @@ SYSCALLS = (
 
 # They call what was registered with them: below one stands the function whose business it is.
 DISPATCHERS = (
-    r"call_timer_fn|expire_timers|worker_thread|__(?:x64|se|do|arm64)_(?:compat_)?sys_ioctl|vfs_ioctl|do_vfs_ioctl|run_timer_softirq|_*run_hrtimer|_*hrtimer_run_queues|process_one_work|kthread|smpboot_thread_fn|cpu_startup_entry|task_work_run|rcu_do_batch|tasklet_action\w*|(?:__do_softirq|handle_softirqs|do_softirq)(?:_own_stack)?|_*napi_poll",
+    r"call_timer_fn|expire_timers|worker_thread|__(?:x64|se|do|arm64)_(?:compat_)?sys_ioctl|vfs_ioctl|do_ioctl|do_vfs_ioctl|run_timer_softirq|_*run_hrtimer|_*hrtimer_run_queues|process_one_work|kthread|smpboot_thread_fn|cpu_startup_entry|task_work_run|rcu_do_batch|tasklet_action\w*|(?:__do_softirq|handle_softirqs|do_softirq)(?:_own_stack)?|_*napi_poll",
     r"vfs_(?:read|write|readv|writev|readlink|ioctl|open|fsync\w*|fallocate|iter_\w+)|do_iter_\w+|new_sync_\w+|__vfs_(?:read|write)|__fput|sock_recvmsg\w*|do_sock_setsockopt|sock_common_setsockopt|__sys_setsockopt|mmap_region|__mmap_region|do_dentry_open",
     r"nfnetlink_rcv_msg|rtnetlink_rcv_msg|__netif_receive_skb\w*|deliver_skb|net_rx_action|do_one_initcall|exit_to_user(?:_)?mode_\w+|entry_SYSCALL_\w+|entry_INT80_\w+|ret_from_fork\w*|__handle_irq_event_percpu",
 )

@@ -4,7 +4,7 @@ from lab.console.rules import Rule
 
 _AT = r"\bat:\s+(?:\[<?[0-9a-f]*>?\]\s*)?(?P<func>[\w.$]+)\+0x"
 _BARE_AT = r"\bat:\s+(?:\[<?[0-9a-f]*>?\]\s*)?(?P<func>[A-Za-z_][\w.$]*)(?: \S+:\d+)?$"
-_LINE = r"^\s*(?:\[<?[0-9a-f]*>?\]\s*)?(?P<func>[A-Za-z_][\w.$]*)\+0x"
+_LINE = r"^\s*(?:\[?<?[0-9a-f]*>?\]\s*)?(?P<func>[A-Za-z_][\w.$]*)\+0x"
 _NEXT = (
     r"(?:\bat:\s+(?:\[<?[0-9a-f]*>?\]\s*)?(?=[\w.$]+(?:\+0x|(?: \S+:\d+)?$))"
     r"|^\s*(?:\[<?[0-9a-f]*>?\]\s*)?(?=[\w.$]+\+0x))(?P<func>[A-Za-z_][\w.$]*)"

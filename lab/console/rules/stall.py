@@ -23,6 +23,16 @@ RULES: tuple[Rule, ...] = (
         example="NMI watchdog: Watchdog detected hard LOCKUP on cpu 0",
         blame="stall",
     ),
+    Rule(  # 2.6.38 to 4.2: the line above is the text of a warning
+        word="hard-lockup",
+        kind="stall",
+        needles=("WARNING: ",),
+        pattern=r"^WARNING: (?:CPU: ?\d+ PID: ?\d+ )?at kernel/watchdog\.c:\d+ watchdog_overflow_callback\b",
+        title="BUG: hard lockup in {func}",
+        example="WARNING: at kernel/watchdog.c:245 watchdog_overflow_callback+0x9c/0xd0()",
+        blame="stall",
+        role="prelude",
+    ),
     Rule(
         word="rcu-stall",
         kind="stall",
