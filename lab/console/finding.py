@@ -10,6 +10,7 @@ from lab.console.parse import Numbered, Parsed, Trace, parse
 from lab.console.patterns import compiled
 from lab.console.rules import Refine, Rule, all_rules
 from lab.console.types import Finding, Frame, Kind
+from lab.console.unwrap import BROKEN, single_spaced, unwrapped
 
 NOWHERE = "corrupted"
 """What stands in a title for the function where the console does not tell it; the community's word."""
@@ -283,61 +284,6 @@ def in_tree(path: str) -> str:
     return path
 
 
-def single_spaced(lines: Sequence[Numbered]) -> Sequence[Numbered]:
-    """The lines without the empty ones, where a mail program put one after each."""
-    empty = sum(not line.text.strip() for line in lines)
-    spaced = len(lines) > 8 and empty * 4 > len(lines)
-    return [line for line in lines if line.text.strip()] if spaced else lines
-
-
-_OWN_LINE = r"[A-Z]\w*: "
-"""What no line goes on with. Where a machine has no name, 3.7 ends ``Pid: 1, comm: swapper/0 Not tainted 3.7.2 #1``
-with the two spaces before it, and ``RIP: `` follows."""
-
-
-_PANIC = "Kernel panic - not syncing: "
-"""What it says is the title, and it does not end with a space of its own."""
-
-
-def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
-    """Lines that a mail program broke in two are one again: RFC 3676's flowed text leaves a space at the break."""
-    made: list[Numbered] = []
-    open_ = False
-    for line in lines:
-        goes_on = open_ and line.text[:1].strip() and not compiled(_OWN_LINE).match(line.text)
-        if goes_on or (made and _broken(made[-1].text, line.text)):
-            made[-1] = made[-1]._replace(text=f"{made[-1].text.rstrip()} {line.text.lstrip()}")
-        else:
-            made.append(line)
-        text = made[-1].text
-        open_ = line.text.endswith("  ") and 30 <= len(line.text) <= 80
-        open_ = open_ or (text.endswith(" ") and _PANIC in text and len(text) > 40)
-    return made
-
-
-_BROKEN = r"(?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+"
-"""A function at the begin of the line after a header: where a mail program broke the header in two."""
-
-_ADDRESSES = r"^\[[0-9a-f]{16}\] \[[0-9a-f]{16}\]$"
-"""What stands before a function in powerpc's traces, as long as a mail's line may be."""
-
-_POINTED = r"^(?:RIP|EIP|IP)\b.*\[<[0-9a-f]{8,16}>\]$"
-_NAMED = r"(?:\[<[0-9a-f]{8,16}>\] +)?[A-Za-z_][\w.$]*\+0x[0-9a-f]+/0x[0-9a-f]+"
-"""x86's instruction pointer, broken between its addresses or behind them."""
-
-_PLACE_LAST = r"WARNING: (?:.* )?at \S+\.[chS]:\d+\s*$"
-
-
-def _broken(text: str, after: str) -> bool:
-    """Whether a line goes on in the next, which begins with the function that it says it is at."""
-    end = text.rstrip()
-    if end.endswith(">]") and compiled(_POINTED).match(end):
-        return compiled(_NAMED).match(after.lstrip()) is not None
-    whole = not end.endswith((" at", " at:", " in")) and not compiled(_PLACE_LAST).search(text)
-    whole = whole and not (end.endswith("]") and compiled(_ADDRESSES).match(end))
-    return not whole and compiled(_BROKEN).match(after.lstrip()) is not None
-
-
 def _header_of(report: Open, lines: Sequence[Numbered]) -> tuple[str, dict[str, str]]:
     """The report's header with what its rule reads from it; the last of several that name functions inlined there."""
     at = next((at for at, line in enumerate(lines) if line.number == report.start), 0)
@@ -349,7 +295,7 @@ def _header_of(report: Open, lines: Sequence[Numbered]) -> tuple[str, dict[str, 
         text = line.text.rstrip()
         groups = {**groups, **{key: value for key, value in found.groupdict().items() if value}}
         if "[inline]" not in text:
-            if not groups.get("func") and (broken := compiled(_BROKEN).match(after.text if after else "")):
+            if not groups.get("func") and (broken := compiled(BROKEN).match(after.text if after else "")):
                 groups = {**groups, "func": broken["func"]}
             break
     return text, groups

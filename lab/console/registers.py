@@ -24,7 +24,8 @@ def _named() -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=512)
-def _is_register(name: str) -> bool:
+def is_register(name: str) -> bool:
+    """Whether a register of any of the architectures is called so."""
     return re.fullmatch("|".join((_X86, _ARM, _RISCV, _POWERPC, _SPARC, _OTHERS)), name) is not None
 
 
@@ -45,7 +46,7 @@ def named(text: str) -> list[tuple[str, str]]:
     """The registers of a line that names each (``RAX: 0000000000000001 RBX: ...``)."""
     if ":" not in text:
         return []
-    return [(name, value.lower()) for name, value in _named().findall(text) if _is_register(name)]
+    return [(name, value.lower()) for name, value in _named().findall(text) if is_register(name)]
 
 
 def listed(text: str) -> list[tuple[str, str]]:

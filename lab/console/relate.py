@@ -42,7 +42,7 @@ def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:
     if rule.role == "after" and found.text and is_consequence(found.text[0]):
         return False
     near = found.line - last.last_line <= NEAR_LINES
-    if last.kind == "corruption" and near and found.functions[:1] and found.functions[0] in _SLUB:
+    if last.kind == "corruption" and near and found.kind == "warning" and {*found.functions[:1]} & {*_SLUB}:
         return False
     if last.kind in ("sanitizer", "corruption") and near and last.function:
         names = {frame.function for frame in last.frames[:12]}

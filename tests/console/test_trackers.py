@@ -210,3 +210,23 @@ def test_a_lock_whose_line_lost_its_first_letter_is_told() -> None:
         "ut there are no more locks to release!\n"
     )
     assert found.title == "BUG: bad unlock balance in old_queue"
+
+
+def test_registers_whose_values_a_mail_program_put_into_the_next_line_are_read() -> None:
+    found = only(
+        "general protection fault: 0000 [1] SMP\n"
+        "RIP: 0010:[<ffffffff8029f3a1>]  [<ffffffff8029f3a1>] old_inner+0x1e/0x45\n"
+        "RAX: 0000003200000000 RBX: ffff8801537947d0 \nRCX: 000000000000001a\n"
+        "RDX: 0000000000000020 RSI: 0000000000000024 RDI: \nffff8801537947d8\n" + TRACE
+    )
+    assert dict(found.registers).items() >= {"RCX": "000000000000001a", "RDI": "ffff8801537947d8"}.items()
+
+
+def test_what_slub_finds_after_another_corruption_is_a_finding_of_its_own() -> None:
+    first, second = scan(
+        "BUG: Bad rss-counter state mm:ffff8801fb90af40 idx:0 val:5\n"
+        "BUG kmalloc-4096 (Tainted: GF       W   ): Padding overwritten. 0xffff88019152fc28-0xffff88019152ffff\n"
+        "Call Trace:\n" + stack("slab_err old_check kthread")
+    ).findings
+    assert (first.primary, second.primary) == (True, True)
+    assert second.title == "SLUB: Padding overwritten in old_check"
