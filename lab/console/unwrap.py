@@ -33,6 +33,8 @@ def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
         goes_on = open_ and line.text[:1].strip() and not compiled(_OWN_LINE).match(line.text)
         if goes_on or (made and _broken(made[-1].text, line.text)):
             made[-1] = made[-1]._replace(text=f"{made[-1].text.rstrip()} {line.text.lstrip()}")
+        elif made and "0x" in line.text[:_BEGIN] and _cut(made[-1].text, line.text):
+            made[-1] = made[-1]._replace(text=made[-1].text + line.text)
         else:
             made.append(line)
         text = made[-1].text
@@ -58,6 +60,21 @@ _LONGEST = 6
 """Letters of a register's name."""
 
 _PLACE_LAST = r"WARNING: (?:.* )?at \S+\.[chS]:\d+\s*$"
+
+
+_BEGIN = 80
+_CUT_NAME = r"(?:\[<[0-9a-f]{8,16}>\]|<[0-9a-f]{8,16}>) (?:\? )?[A-Za-z_][\w.]*$"
+_CUT_OFFSET = r"[A-Za-z_][\w.]*\+0x[0-9a-f]*$"
+"""A frame at the end of a line that was cut where it was full, in the name or behind it, or in the offset."""
+
+
+def _cut(text: str, after: str) -> bool:
+    """Whether a frame goes on in the next line without a space between."""
+    if compiled(r"[\w.]*\+0x[0-9a-f]+/0x").match(after):
+        return compiled(_CUT_NAME).search(text[-_BEGIN:]) is not None
+    if compiled(r"[0-9a-f]*/0x[0-9a-f]").match(after):
+        return compiled(_CUT_OFFSET).search(text[-_BEGIN:]) is not None
+    return False
 
 
 def _broken(text: str, after: str) -> bool:

@@ -230,3 +230,19 @@ def test_what_slub_finds_after_another_corruption_is_a_finding_of_its_own() -> N
     ).findings
     assert (first.primary, second.primary) == (True, True)
     assert second.title == "SLUB: Padding overwritten in old_check"
+
+
+def test_frames_that_were_cut_where_a_line_was_full_are_whole() -> None:
+    found = only(
+        "INFO: rcu_sched_state detected stall on CPU 0 (t=60000 jiffies)\nNMI backtrace for cpu 0\n"
+        "Jan 18 10:28:29 host kernel: [   56.286007]  [<ffffffff8102a04e>] arch_trigger_all_cpu_bac\nktrace+0x5e/0xa0\n"
+        "Jan 18 10:28:29 host kernel: [   56.286007]  [<ffffffff810bca09>] ? __rcu_pending\n+0x169/0x3b0\n"
+        "Jan 18 10:28:29 host kernel: [   56.286007]  [<ffffffff810bca0a>] old_reclaim+0x1\n7/0x80\n"
+        "Jan 18 10:28:29 host kernel: [   56.286007]  [<ffffffff810bca0b>] kthread+0x96/0xa0\n"
+    )
+    assert found.functions == ("arch_trigger_all_cpu_backtrace", "? __rcu_pending", "old_reclaim", "kthread")
+    assert (found.frames[2].offset, found.frames[2].size) == (0x17, 0x80)
+
+
+def test_a_pentiums_machine_check_is_one() -> None:
+    assert only("CPU#0: Machine Check Exception:  0x  10C200 (type 0x       9).\n").title == "Machine Check Exception"
