@@ -10,6 +10,7 @@
 #include <linux/gfp.h>
 #include <linux/init.h>
 #include <linux/interrupt.h>
+#include <linux/irq_work.h>
 #include <linux/irq.h>
 #include <linux/kernel.h>
 #include <linux/kobject.h>
@@ -907,24 +908,28 @@ static irqreturn_t zoo_not_mine(int irq, void *unused)
 }
 
 /* As a device would that raises an interrupt which no driver knows: of a hundred thousand nearly all must be cared for. */
-static void zoo_raise_fn(void *irq)
+static int zoo_irq;
+
+static void zoo_raise_fn(struct irq_work *unused)
 {
 	int i;
 
 	for (i = 0; i < 100000; i++)
-		generic_handle_irq(*(int *)irq);
+		generic_handle_irq(zoo_irq);
 	ZOO_STAY();
 }
 
 static noinline void zoo_nobody_cared(void)
 {
-	int irq;
+	static struct irq_work work;
 
-	for (irq = 5; irq < 12; irq++)
-		if (!request_irq(irq, zoo_not_mine, 0, "lab-zoo", zoo_not_mine))
+	for (zoo_irq = 5; zoo_irq < 12; zoo_irq++)
+		if (!request_irq(zoo_irq, zoo_not_mine, 0, "lab-zoo", zoo_not_mine))
 			break;
-	smp_call_function(zoo_raise_fn, &irq, 1); /* in an interrupt of the other CPU */
-	free_irq(irq, zoo_not_mine);
+	init_irq_work(&work, zoo_raise_fn);
+	irq_work_queue(&work); /* in an interrupt: what a CPU asks of an idle one may be done by its idle loop */
+	irq_work_sync(&work);
+	free_irq(zoo_irq, zoo_not_mine);
 	ZOO_STAY();
 }
 
