@@ -10,6 +10,16 @@ CONSEQUENCES = (
 )
 
 RULES: tuple[Rule, ...] = (
+    Rule(  # arch/arm64/kernel/setup.c, arch/arm/kernel/{setup,devtree}.c: it waits for ever
+        word="no-machine",
+        kind="panic",
+        needles=("Error: invalid d", "Error: unrecognized/unsupported "),
+        pattern=r"^Error: (?P<what>invalid (?:device tree blob|dtb)|unrecognized/unsupported (?:machine ID|processor variant))",
+        title="Error: {what}",
+        example="Error: invalid device tree blob at physical address 0x0000000048000000 (virtual address 0xfffffffefe800000)",
+        fatal=True,
+        blame="none",
+    ),
     Rule(
         word="early-exception",
         kind="panic",

@@ -189,6 +189,16 @@ RULES: tuple[Rule, ...] = (
         blame="frames",
         trace=True,
     ),
+    Rule(
+        word="neighbour",
+        kind="bug",
+        needles=("neighbour leakage",),
+        pattern=r"^(?:NEIGH: )?neighbour leakage$",
+        title="neighbour leakage",
+        example="neighbour leakage",
+        blame="none",
+        alone=True,
+    ),
     Rule(  # net/ipv4/af_inet.c
         word="socket",
         kind="bug",
