@@ -211,7 +211,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(  # net/core/dev.c
         word="dead-loop",
-        kind="bug",
+        kind="warning",
         needles=("Dead loop on virtual device",),
         pattern=r"Dead loop on (?:virtual|netdevice) ?(?:device )?",
         title="Dead loop on virtual device",
