@@ -63,7 +63,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="u-boot",
         kind="firmware",
-        needles=("Resetting CPU ...",),
+        needles=("Resetting CPU ",),
         pattern=r"^Resetting CPU \.\.\.",
         title="U-Boot: exception",
         example="Resetting CPU ...",
@@ -80,7 +80,7 @@ RULES: tuple[Rule, ...] = (
             "Wrong Image Format for boot",
             "### ERROR ### Please RESET",
             "you need to load the kernel first",
-            "ntering rescue mode...",
+            "ntering rescue mode",
         ),
         pattern=r"^(?:Bad Linux ARM64 Image magic!|ERROR: can't get kernel image|Wrong Image Format for boot\w+ command"
         r"|### ERROR ### Please RESET the board|error: (?:\S+: )?you need to load the kernel first|Entering rescue mode\.\.\.)",
