@@ -46,5 +46,5 @@ def test_every_needle_stands_in_some_line_its_pattern_matches() -> None:
 
 
 def test_no_needle_ends_in_one_character_again_and_again() -> None:
-    """hyperscan takes ten times as long to make its tables for one that does (5 ms for all 222, 32 with two that ended in dots)."""
+    """hyperscan takes 28 ms more to make its tables for one that does; 5 ms for all of 222."""
     assert [needle for needle in table().coarse if re.search(rb"(.)\1\1$", needle)] == []
