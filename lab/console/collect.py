@@ -26,7 +26,7 @@ from lab.console.reading import (
     needs_trace,
     unfinished,
 )
-from lab.console.relate import follows, is_consequence, told_better
+from lab.console.relate import began_after, follows, is_consequence, told_better
 from lab.console.rules import Rule
 from lab.console.types import Finding
 
@@ -309,7 +309,7 @@ class Collector:
         if told.fatal and self._fatal is None:
             self._fatal = told
         for at, earlier in enumerate(self.findings):
-            if earlier.primary and told_better(told, earlier):
+            if earlier.primary and (told_better(told, earlier) or began_after(earlier, told)):
                 self.findings[at] = replace(earlier, primary=False)
         if len(self.findings) < FINDINGS:
             self.findings.append(self._bounded(told))

@@ -8,8 +8,9 @@ iso), BSD and RFC 5424 syslog, journalctl, vendors' variants of the kernel's pre
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 LIMIT = 4096
 """Bytes of a line that are looked at. printk's own limit is 1024; what is longer is not a kernel's line."""
@@ -79,23 +80,29 @@ def _plain() -> re.Pattern[str]:
     )
 
 
-_STEP = 1 << 16
+_LARGE = 1 << 15
 _SAMPLE = 512
-_SHORT = 24
+_SHORT = 12
 """Bytes: where lines are shorter on the average, looking at each byte is quicker than going from end to end."""
 
 
+@cache
+def _counter() -> Callable[[bytes | bytearray, bytes, int, int], int] | None:
+    """Stringzilla's count(), which goes from one to the next with the processor's vectors (a quarter of what
+    ``bytes.count`` takes before CPython 3.13), or nothing where the library can't be used."""
+    try:
+        import stringzilla
+    except ImportError:
+        return None
+    return cast("Callable[[bytes | bytearray, bytes, int, int], int]", stringzilla.count)
+
+
 def count(block: bytes | bytearray, start: int, end: int) -> int:
-    """How many line ends stand in ``block[start:end]``. ``bytes.count`` looks at each byte alone (CPython before 3.13);
-    what takes them out goes from one to the next with memchr(), and costs half of that where lines are long."""
-    found = 0
-    for at in range(start, end, _STEP):
-        piece = block[at : min(at + _STEP, end)]
-        if len(piece) <= _SAMPLE or piece.count(b"\n", 0, _SAMPLE) * _SHORT > _SAMPLE:
-            found += piece.count(b"\n")
-        else:
-            found += len(piece) - len(piece.replace(b"\n", b""))
-    return found
+    """How many line ends stand in ``block[start:end]``."""
+    small = end - start < _LARGE
+    if small or block.count(b"\n", start, start + _SAMPLE) * _SHORT > _SAMPLE or not (counter := _counter()):
+        return block.count(b"\n", start, end)
+    return counter(block, b"\n", start, end)
 
 
 def decode(raw: bytes) -> str:

@@ -58,6 +58,11 @@ def told_better(found: Finding, earlier: Finding) -> bool:
     )
 
 
+def began_after(found: Finding, fatal: Finding) -> bool:
+    """Whether ``found``, which was complete first, began after what no kernel lives on after."""
+    return fatal.fatal and found.line > fatal.line
+
+
 _HEADLESS = "stack-dump"
 """A trace without a header that is known, which says little beside one that has one."""
 

@@ -82,8 +82,13 @@ def _broken(text: str, after: str) -> bool:
     end = text.rstrip()
     if end.endswith(":") and len(name := end[end.rfind(" ") + 1 : -1]) <= _LONGEST and is_register(name):
         return compiled(_VALUE).match(after.lstrip()) is not None
-    if end.endswith(">]") and compiled(_POINTED).match(end):
-        return compiled(_NAMED).match(after.lstrip()) is not None
-    whole = not end.endswith((" at", " at:", " in")) and not compiled(_PLACE_LAST).search(text)
-    whole = whole and not (end.endswith("]") and compiled(_ADDRESSES).match(end))
+    if "+0x" not in after:
+        return False
+    if end.endswith("]"):
+        if end.endswith(">]") and compiled(_POINTED).match(end):
+            return compiled(_NAMED).match(after.lstrip()) is not None
+        whole = not compiled(_ADDRESSES).match(end)
+    else:
+        whole = not end.endswith((" at", " at:", " in"))
+        whole = whole and not ("WARNING: " in text and compiled(_PLACE_LAST).search(text))
     return not whole and compiled(BROKEN).match(after.lstrip()) is not None

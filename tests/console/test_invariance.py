@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lab.console.scanner import Scanner
@@ -75,6 +75,7 @@ def test_a_recorded_console_says_the_same_in_pieces_of_any_size(name: str, sizes
 
 @settings(max_examples=40)
 @given(st.sampled_from(sorted(CONSOLES)), st.integers(0, 40), st.integers(0, 40))
+@example("zoo-6.1-debug/debug-early-bug.txt", 0, 21)
 def test_a_recorded_console_says_the_same_among_clean_lines(name: str, before: int, after: int) -> None:
     data = CONSOLES[name]
     report = scan(QUIET * before + data + (b"" if data.endswith(b"\n") else b"\n") + QUIET * after)
