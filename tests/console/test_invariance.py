@@ -4,7 +4,8 @@ clean lines around it."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,20 +57,34 @@ def essence(report: Report) -> list[tuple[object, ...]]:
     return [(one.title, one.signature, one.functions, one.primary, one.registers) for one in report.findings]
 
 
-PLAIN = {name: scan(data) for name, data in CONSOLES.items()}
+@cache
+def plain(name: str) -> Report:
+    return scan(CONSOLES[name])
 
 
-@pytest.mark.parametrize("name", CONSOLES)
-def test_a_recorded_console_says_the_same_under_other_prefixes(name: str) -> None:
-    lines, plain = CONSOLES[name].splitlines(keepends=True), essence(PLAIN[name])
-    told = {way: essence(scan(b"".join(map(change, range(len(lines)), lines)))) for way, change in WAYS.items()}
-    assert {way: found for way, found in told.items() if found != plain} == {}
+def differing(name: str, ways: Iterable[str]) -> dict[str, list[tuple[object, ...]]]:
+    lines = CONSOLES[name].splitlines(keepends=True)
+    told = {way: essence(scan(b"".join(map(WAYS[way], range(len(lines)), lines)))) for way in ways}
+    return {way: found for way, found in told.items() if found != essence(plain(name))}
+
+
+@pytest.mark.parametrize(("at", "name"), list(enumerate(CONSOLES)), ids=CONSOLES)
+def test_a_recorded_console_says_the_same_under_three_other_prefixes(at: int, name: str) -> None:
+    ways = list(WAYS)
+    assert differing(name, [ways[(at * 3 + step) % len(ways)] for step in range(3)]) == {}
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("way", WAYS)
+def test_every_recorded_console_says_the_same_under_every_other_prefix(way: str) -> None:
+    told = {name: differing(name, [way]) for name in CONSOLES}
+    assert {name: found for name, found in told.items() if found} == {}
 
 
 @settings(max_examples=60)
 @given(st.sampled_from(sorted(CONSOLES)), st.lists(st.integers(1, 3000), max_size=60))
 def test_a_recorded_console_says_the_same_in_pieces_of_any_size(name: str, sizes: list[int]) -> None:
-    whole, torn = PLAIN[name], scan(CONSOLES[name], sizes)
+    whole, torn = plain(name), scan(CONSOLES[name], sizes)
     assert (torn.findings, torn.stages, torn.lines) == (whole.findings, whole.stages, whole.lines)
 
 
@@ -79,5 +94,5 @@ def test_a_recorded_console_says_the_same_in_pieces_of_any_size(name: str, sizes
 def test_a_recorded_console_says_the_same_among_clean_lines(name: str, before: int, after: int) -> None:
     data = CONSOLES[name]
     report = scan(QUIET * before + data + (b"" if data.endswith(b"\n") else b"\n") + QUIET * after)
-    assert essence(report) == essence(PLAIN[name])
-    assert [one.line - 3 * before for one in report.findings] == [one.line for one in PLAIN[name].findings]
+    assert essence(report) == essence(plain(name))
+    assert [one.line - 3 * before for one in report.findings] == [one.line for one in plain(name).findings]
