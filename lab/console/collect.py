@@ -20,6 +20,7 @@ from lab.console.reading import (
     belongs,
     breaking_in,
     goes_on,
+    has_frames,
     interrupted,
     is_quoted,
     must_be_traced,
@@ -256,7 +257,7 @@ class Collector:
             return
         if not closed:
             reading.built = None
-        if reading.cut:
+        if reading.cut and (has_frames(reading.cut) or has_frames(reading)):
             self._broke_in(reading.cut, reading)
         if reading.outer:
             self._part(reading, reading.outer)

@@ -322,7 +322,7 @@ def _alternatives(
 
 _BOTTOM = (
     r"ret_from_\w+|ret_fast_syscall|entry_\w+|start_kernel|secondary_startup\w*|el0t?_\w+|system_call\w*|sys(?:tem)?_?call_?\w*"
-    r"|sysenter_\w+|work_\w+|cpu_startup_entry|kthread|kernel_thread\w*|start_parisc|syscall_\w+|linux_sparc_syscall\w*|rest_init"
+    r"|sysenter_\w+|work_\w+|cpu_startup_entry|kthread|kernel_thread\w*|start_parisc|syscall_\w+|linux_sparc_syscall\w*|rest_init|child_rip"
 )
 
 

@@ -97,6 +97,12 @@ def unfinished(current: Reading) -> bool:
     return _in_trace(current.lines[heading + 1 :])
 
 
+def has_frames(reading: Reading) -> bool:
+    """Whether any line of a report is a frame: of those without, as a quiet console leaves them out, none is known to
+    have cut another in two."""
+    return any(_is_framed(line.text) for line in reading.lines)
+
+
 def _is_framed(text: str) -> bool:
     return "+0x" in text or ">{" in text
 
@@ -111,7 +117,7 @@ def _in_trace(lines: list[Numbered]) -> bool:
 _FRAME = r" (?:\[<[0-9a-f]*>\] |<[A-Z]+> +|\[[0-9a-f]+\] )*(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+"
 _BOTTOM = (
     r"\b(?:ret_from_\w+|ret_fast_syscall|entry_\w+|start_kernel|x86_64_start_\w+|secondary_startup\w*|el[01]\w*|kthread"
-    r"|system_call\w*|sysenter\w*|cpu_startup_entry|start_secondary|asm_\w+|do_syscall\w*|ret_to_user|kernel_init)\+0x"
+    r"|system_call\w*|sysenter\w*|cpu_startup_entry|start_secondary|asm_\w+|do_syscall\w*|ret_to_user|kernel_init|child_rip)\+0x"
 )
 
 
@@ -146,7 +152,7 @@ def goes_on(read: list[Numbered], line: Numbered) -> bool:
     """Whether a header like the one that was just read is the same report's, which names a function inlined first, or
     tells in two lines what happened."""
     there, here = (compiled(r"\bCPU[: #]{1,2}(\d+)").search(one.text) for one in (read[-1], line))
-    if there and here and there[1] != here[1]:
+    if (there and here and there[1] != here[1]) or " blocked for more than " in line.text:
         return False
     if read[0].text.startswith("Slab corruption") and line.text.startswith("slab error in "):
         return True  # mm/slab.c tells what was written over, then who came upon it

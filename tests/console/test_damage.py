@@ -142,3 +142,58 @@ def test_two_headers_torn_into_one_line_end_no_earlier_than_they_begin() -> None
     report = scan([f"{header}[    1.000001] Uhhuh. NMI received for unknown reason 31 on CPU 0.", "x"])
     assert all(one.line <= one.last_line for one in report.findings)
     assert report.findings
+
+
+QUIET = [
+    "BUG: soft lockup - CPU#2 stuck for 61s! [handler:4617]",
+    "Stack:",
+    "Call Trace:",
+    "Code: 48 c7 c2 ae 06 03 81 48 c7 c1 b1 06 03 81 74 06 <f3> 90 8a 07 eb f6 c9 c3",
+    "BUG: soft lockup - CPU#3 stuck for 61s! [tuner:4495]",
+    "Stack:",
+    "Call Trace:",
+    "Code: c2 ae 06 03 81 48 c7 c1 b1 06 03 81 e9 fe fe ff f3 90 <8a> 07 eb f6 c9 c3",
+]
+
+
+@pytest.mark.parametrize("lines", [QUIET, stamped(QUIET)])
+def test_reports_whose_traces_a_quiet_console_leaves_out_are_not_said_to_be_mixed(lines: list[str]) -> None:
+    assert damage(scan(lines)) == [("no backtrace",)] * 2
+
+
+def test_each_task_that_hangs_is_told_though_none_has_a_trace() -> None:
+    told = [
+        f"INFO: task {task} blocked for more than 120 seconds." for task in ("marker:53", "dhclient:76", "mixer:2120")
+    ]
+    hint = '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.'
+    report = scan(stamped([line for task in told for line in (task, hint)]))
+    assert [one.title for one in report.findings] == ["INFO: task hung in corrupted"] * 3
+    assert damage(report) == [("no backtrace",)] * 3
+
+
+ENTERED = [
+    "Entering kdb (current=0xffff888003a58000, pid 57) on processor 0 Oops: (null)",
+    "due to oops @ 0xffffffff8147e2a0",
+    "CPU: 0 PID: 57 Comm: sh Not tainted 6.1.0 #1",
+    "RIP: 0010:foo_null+0x10/0x20",
+    "Call Trace:",
+    " <TASK>",
+    " foo_write+0x5e/0x90",
+    "more> ",
+    "[0]kdb> ",
+]
+
+
+def test_the_debugger_that_an_error_entered_waits_for_somebody() -> None:
+    (found,) = scan(ENTERED).findings
+    assert (found.title, found.fatal) == ("kernel debugger entered in foo_null", True)
+
+
+def test_the_debugger_tells_the_rest_of_the_report_that_it_was_entered_for() -> None:
+    (found,) = scan(["kernel BUG at kernel/foo.c:12!", *ENTERED]).findings
+    assert (found.title, found.functions) == ("kernel BUG in foo_null", ("foo_null", "foo_write"))
+
+
+def test_the_debugger_that_somebody_asked_for_is_no_finding() -> None:
+    asked = ENTERED[0].replace("Oops: (null)", "due to Keyboard Entry")
+    assert scan([asked, ENTERED[-1]]).findings == ()

@@ -106,6 +106,16 @@ RULES: tuple[Rule, ...] = (
         blame="none",
         alone=True,
     ),
+    Rule(  # kernel/debug/kdb/kdb_main.c, kdb_local(): it waits for somebody to type, unless somebody asked for it
+        word="debugger",
+        kind="oops",
+        needles=("Entering kdb (", "Entering kgdb ("),
+        pattern=r"^Entering kg?db \((?:current=)?0x[0-9a-fX]+, pid -?\d+\) (?:on processor \d+ )?(?=Oops:|due to (?:oops|NonMaskable|System NonMaskable|Recursion))",
+        title="kernel debugger entered in {func}",
+        example="Entering kdb (current=0xffff888003a58000, pid 1) on processor 0 Oops: (null)",
+        fatal=True,
+        role="part",
+    ),
     Rule(
         word="kernel-bug-text",
         kind="bug",
