@@ -10,6 +10,10 @@ from lab.console.rules import Rule
 from lab.console.types import Finding
 
 NEAR_LINES = 400
+_SAID = "kernel-bug-text:"
+_RIGHT_BEHIND = 4
+"""Lines: what is said in a line alone has its trace in the warning behind it (kernel/locking/lockdep.c, a key that has
+not been registered)."""
 _SLUB = ("object_err", "slab_err", "__slab_err")
 """They report and then warn (mm/slub.c, from 6.15)."""
 
@@ -39,7 +43,9 @@ def _independent(found: Finding, rule: Rule, before: Sequence[Finding]) -> bool:
     last = before[-1] if before else None
     if last is None:
         return True
-    if rule.role == "after" and found.text and is_consequence(found.text[0]):
+    behind = last.signature.startswith(_SAID) and found.line - last.last_line <= _RIGHT_BEHIND
+    consequence = rule.role == "after" and found.text and is_consequence(found.text[0])
+    if consequence or (behind and found.kind == "warning"):
         return False
     near = found.line - last.last_line <= NEAR_LINES
     if last.kind == "corruption" and near and found.kind == "warning" and {*found.functions[:1]} & {*_SLUB}:

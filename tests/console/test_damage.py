@@ -197,3 +197,10 @@ def test_the_debugger_tells_the_rest_of_the_report_that_it_was_entered_for() -> 
 def test_the_debugger_that_somebody_asked_for_is_no_finding() -> None:
     asked = ENTERED[0].replace("Oops: (null)", "due to Keyboard Entry")
     assert scan([asked, ENTERED[-1]]).findings == ()
+
+
+def test_the_warning_right_behind_what_a_line_alone_says_follows_from_it() -> None:
+    warned = ["WARNING: CPU: 0 PID: 1 at kernel/locking/lockdep.c:4840 lockdep_init_map_type+0x1f2/0x270", *OOPS[8:]]
+    said = ["BUG: key ffff888003a58000 has not been registered!", "------------[ cut here ]------------"]
+    assert [one.primary for one in scan([*said, "DEBUG_LOCKS_WARN_ON(1)", *warned]).findings] == [True, False]
+    assert [one.primary for one in scan([*said[:1], *["clean"] * 5, *warned]).findings] == [True, True]
