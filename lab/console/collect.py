@@ -23,9 +23,9 @@ from lab.console.reading import (
     has_frames,
     interrupted,
     is_quoted,
-    must_be_traced,
-    needs_trace,
     unfinished,
+    untraced,
+    untraced_limit,
 )
 from lab.console.relate import began_after, follows, is_consequence, told_better
 from lab.console.rules import Rule
@@ -170,7 +170,7 @@ class Collector:
             return
         cut = current if current and rule.role in ("prelude", "start") and unfinished(current) else None
         if current:
-            if rule.role == "start" and needs_trace(current) and (not current.rule.fatal or rule.fatal):
+            if rule.role == "start" and untraced(current) and (not current.rule.fatal or rule.fatal):
                 cut = current
             if rule.role == "start" and interrupted(current):
                 del self.open[caller]
@@ -230,7 +230,7 @@ class Collector:
             current.quiet = 0
         else:
             self._quiet(current.caller, current)
-        if current.seen > (must_be_traced(current) or 4 * REPORT_LINES):
+        if current.seen > (untraced_limit(current) or 4 * REPORT_LINES):
             self._finish(current.caller)
 
     def _quiet(self, caller: str, reading: Reading) -> None:

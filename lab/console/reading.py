@@ -55,7 +55,7 @@ class Reading:
             self.built = None
 
 
-def must_be_traced(current: Reading) -> int:
+def untraced_limit(current: Reading) -> int:
     """After how many lines there must be a trace, where a report needs one; 0 where there is one or none is needed."""
     if not current.rule.trace or current.traced:
         return 0
@@ -81,7 +81,7 @@ def interrupted(current: Reading) -> bool:
     return waits and not current.frames and current.seen <= UNTRACED_LINES and current.outer is None
 
 
-def needs_trace(current: Reading) -> bool:
+def untraced(current: Reading) -> bool:
     """Whether a report that is to have a trace has none yet."""
     return not current.traced and current.rule.blame != "none"
 

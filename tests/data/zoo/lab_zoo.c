@@ -31,6 +31,7 @@
 #include <linux/timer.h>
 #include <linux/uaccess.h>
 #include <linux/version.h>
+#include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
 #define MODERN (LINUX_VERSION_CODE >= KERNEL_VERSION(5, 0, 0))
@@ -392,6 +393,16 @@ static noinline void zoo_huge_alloc(void)
 #endif
 }
 
+static noinline void zoo_huge_vmalloc(void)
+{
+	zoo_pointer = vmalloc(1UL << 46);
+}
+
+static noinline void zoo_cache_create(void)
+{
+	zoo_pointer = kmem_cache_create("lab-zoo-huge", 1UL << 28, 0, 0, NULL);
+}
+
 static noinline void zoo_impossible_kmalloc(void)
 {
 	volatile size_t size = 1UL << 40;
@@ -467,6 +478,16 @@ static noinline void zoo_cache_objects(void)
 static noinline void zoo_rss(void)
 {
 	add_mm_counter(current->mm, MM_ANONPAGES, 3);
+	ZOO_STAY();
+}
+
+static noinline void zoo_page_tables(void)
+{
+#if MODERN
+	mm_inc_nr_ptes(current->mm);
+#else
+	current->mm->nr_ptes++;
+#endif
 	ZOO_STAY();
 }
 #endif
@@ -699,7 +720,21 @@ static noinline void zoo_stack_end(void)
 	ZOO_STAY();
 }
 
+static noinline void zoo_stack_overrun(void)
+{
+	*end_of_stack(current) = 0;
+	*(volatile int *)16 = 1;
+}
+
 /* objects */
+
+static noinline void zoo_file_count(void)
+{
+	static struct file closed;
+
+	filp_close(&closed, NULL);
+	ZOO_STAY();
+}
 
 static void zoo_release(struct kref *unused)
 {
@@ -745,6 +780,16 @@ static noinline void zoo_kobject_twice(void)
 
 	one = kobject_create_and_add("lab-zoo", NULL);
 	two = kobject_create_and_add("lab-zoo", NULL);
+	ZOO_STAY();
+}
+
+static noinline void zoo_kobject_again(void)
+{
+	static struct kobject one;
+	static struct kobj_type type;
+
+	kobject_init(&one, &type);
+	kobject_init(&one, &type);
 	ZOO_STAY();
 }
 
@@ -1015,6 +1060,12 @@ static noinline void zoo_csd(void)
 	ZOO_STAY();
 }
 
+static noinline void zoo_wrong_timeout(void)
+{
+	schedule_timeout(-16);
+	ZOO_STAY();
+}
+
 static noinline void zoo_hung(void)
 {
 	set_current_state(TASK_UNINTERRUPTIBLE);
@@ -1169,6 +1220,10 @@ static const struct zoo_trigger {
 	{ "rss", zoo_rss, "BUG: Bad rss-counter state",
 	  "BUG: Bad rss-counter state" },
 #endif
+#ifndef MODULE
+	{ "page-tables", zoo_page_tables, "BUG: non-zero pgtables_bytes on freeing mm",
+	  "BUG: non-zero pgtables_bytes on freeing mm" },
+#endif
 	{ "dentry", zoo_hold_dentry, "BUG: Dentry still in use",
 	  "BUG: Dentry still in use" },
 	{ "inode", zoo_hold_inode, "VFS: Busy inodes after unmount (use-after-free)",
@@ -1199,6 +1254,8 @@ static const struct zoo_trigger {
 	  "kernel panic: stack is corrupted in zoo_stack" },
 	{ "stack-end", zoo_stack_end, "kernel panic: corrupted stack end in zoo_stack_end",
 	  "kernel panic: corrupted stack end in zoo_stack_end" },
+	{ "stack-overrun", zoo_stack_overrun, NULL,
+	  "BUG: unable to handle kernel NULL pointer dereference in zoo_stack_overrun" },
 	{ "stack-overflow", zoo_stack_overflow, "BUG: stack guard page was hit in zoo_deep",
 	  "BUG: stack guard page was hit in zoo_deep" },
 	{ "bug", zoo_bug, "kernel BUG in zoo_bug",
@@ -1228,6 +1285,10 @@ static const struct zoo_trigger {
 	  "page allocation failure in zoo_huge_alloc" },
 	{ "kmalloc", zoo_impossible_kmalloc, "WARNING in zoo_impossible_kmalloc",
 	  "WARNING in zoo_impossible_kmalloc" },
+	{ "vmalloc-failure", zoo_huge_vmalloc, "vmalloc allocation failure in zoo_huge_vmalloc",
+	  "vmalloc allocation failure in zoo_huge_vmalloc" },
+	{ "cache-create", zoo_cache_create, "kmem_cache_create failed in zoo_cache_create",
+	  "kmem_cache_create failed in zoo_cache_create" },
 	{ "leak", zoo_leak, "memory leak in zoo_leak" },
 	{ "kref", zoo_kref, "WARNING: refcount bug in zoo_kref",
 	  "WARNING: refcount bug in zoo_kref" },
@@ -1235,6 +1296,10 @@ static const struct zoo_trigger {
 	{ "proc-twice", zoo_proc_twice, "WARNING: proc registration bug in zoo_proc_twice",
 	  "WARNING: proc registration bug in zoo_proc_twice" },
 	{ "kobject-twice", zoo_kobject_twice, "" },
+	{ "kobject-again", zoo_kobject_again, "WARNING: kobject bug in zoo_kobject_again",
+	  "WARNING: kobject bug in zoo_kobject_again" },
+	{ "file-count", zoo_file_count, "VFS: Close: file count is 0",
+	  "VFS: Close: file count is 0" },
 	{ "shift", zoo_shift, "UBSAN: shift-out-of-bounds in zoo_shift" },
 	{ "index", zoo_index, "UBSAN: array-index-out-of-bounds in zoo_index" },
 	{ "divide", zoo_divide, "divide error in zoo_divide",
@@ -1262,6 +1327,8 @@ static const struct zoo_trigger {
 	{ "rcu-self", zoo_rcu_self, "INFO: rcu detected stall in proc_reg_write",
 	  "INFO: rcu detected stall in proc_reg_write" },
 	{ "hard-lockup", zoo_hard_lockup },
+	{ "wrong-timeout", zoo_wrong_timeout, "schedule_timeout: wrong timeout value in zoo_wrong_timeout",
+	  "schedule_timeout: wrong timeout value in zoo_wrong_timeout" },
 	{ "hung", zoo_hung, "INFO: task hung in zoo_hung",
 	  "INFO: task hung in zoo_hung" },
 	{ "hung-mutex", zoo_hung_mutex, "possible deadlock in zoo_hung_mutex",
