@@ -54,7 +54,7 @@ def is_helper(name: str, family: str = "helper") -> bool:
 def blamed(frames: Iterable[Frame], family: str = "helper", after: str = "", over: str = "") -> str:
     """The first function that is no helper (and is not ``after``), from the frames that the kernel was sure of if
     there are any such; else empty. ``over`` is a pattern of more functions to pass over."""
-    unsure = ""
+    unsure = stale = ""
     passed = _over(over)
     for frame in frames:
         if frame.inlined or not frame.function or frame.function == after or is_helper(frame.function, family):
@@ -63,8 +63,11 @@ def blamed(frames: Iterable[Frame], family: str = "helper", after: str = "", ove
             continue
         if frame.sure:
             return frame.function
-        unsure = unsure or frame.function
-    return unsure
+        if frame.size and frame.offset in (0, frame.size):  # nothing returns to where a function begins
+            stale = stale or frame.function
+        else:
+            unsure = unsure or frame.function
+    return unsure or stale
 
 
 @cache

@@ -88,7 +88,7 @@ class Collector:
 
     def line(self, line: Numbered, time: float | None, caller: str, rules: dict[int, Rule]) -> None:
         """Take the next line; ``rules`` are those whose needles stand in it, by their places in the rules' order."""
-        told = self.open or (rules and any(rule.role != "prelude" for rule in rules.values()))
+        told = self.open or (rules and any(rule.role not in ("prelude", "last") for rule in rules.values()))
         if told and self._echo.hears(time, line.text, replayed=not self.open):
             self._printed_again(line, caller)
             return
@@ -253,7 +253,7 @@ class Collector:
 
     def _finish(self, caller: str, *, closed: bool = True) -> None:
         reading = self.open.pop(caller, None)
-        if reading is None or (reading.rule.role == "prelude" and not reading.traced) or not reading.rule.title:
+        if reading is None or not reading.rule.title:
             return
         if not closed:
             reading.built = None

@@ -39,12 +39,13 @@ _STAMP = r"\[\s*(?P<time>\d{1,9}\.\d{3,9})(?:@\d+|\s*<\s*\d+\.\d+>)?\]"
 _DATE = (
     r"(?:[A-Z][a-z]{2} )?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d| [A-Z]{3,4}(?=[ \]]))?"
 )
-_DAY = r"[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
+_DAY = r"(?:[^\W\d_]{3,5}\.?|\d{1,2}月) +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
+"""A month's name is of the user's language."""
 _LEVEL = r"(?:emerg|alert|crit|err|warn|warning|notice|info|debug)"
 _SPEAKER = r"(?:kernel|klogd)(?:\[\d+\])?:"
 _PREFIXES = (
-    rf"{_STAMP}(?: [\w.-]{{1,63}} {_SPEAKER})?",  # [    0.000000], [12.34@1] (Android), [ 0.1 <    0.0>]
-    r"\[[+ ]*[-+]\d{1,9}\.\d{3,9}\]|\[[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d\]",  # dmesg -e: [  +0.010478], [Nov25 10:00]
+    rf"{_STAMP}(?:(?: [\w.-]{{1,63}})? {_SPEAKER})?",  # [    0.000000], [12.34@1] (Android), [ 0.1 <    0.0>]
+    r"\[[+ ]*[-+]\d{1,9}[.,]\d{3,9}\]|\[[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d\]",  # dmesg -e: [  +0.010478], [Nov25 10:00]
     r"\[\s*(?P<caller>[TC]\d+)\]",  # PRINTK_CALLER
     r"\(\d\)\[\d+:[^\]]{1,32}\]",  # MediaTek: (3)[1234:comm]
     r"\[pid:\d+,cpu\d+,[^\]]{1,32}\]",  # HiSilicon
@@ -58,7 +59,8 @@ _PREFIXES = (
     rf"\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?=[ \]])(?: \S{{1,64}} {_SPEAKER}| #(?= ))?",
     rf"(?:kern|user|daemon) *:{_LEVEL} *:",  # dmesg -x
     rf"kern\.{_LEVEL} kernel:",
-    r"kernel:(?=\s*\[)",
+    r"[`']{1,3}(?=\[|<\d|[A-Z][a-z]{2} )",  # where a code block begins in the same line
+    r"kernel:",  # what syslogd tells all terminals, or all that is left of a prefix
     r"[>|](?= |>|\[|$)|>(?=[A-Z<])|[A-Z][A-Za-z]{0,15}> ",  # quoted mail, with who is quoted
     r"\d\d: (?=\[ *\d+\.\d{6}\])",  # z/VM: the processor
 )

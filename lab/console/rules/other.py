@@ -3,7 +3,11 @@
 from lab.console.rules import Rule
 from lab.console.rules.corruption import PAGES
 
-_DUMP = r"^(?:CPU: ?\d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: )"
+_DUMP = (
+    r"^(?:CPU: ?\d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: )"
+    r"|CR2: [0-9a-f]{8,16} CR3: "  # x86's registers
+    r"|^\s*(?:\[<[0-9a-f]{8,16}>\] )?(?:\? )?dump_stack(?:_lvl)?\+0x"
+)
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -164,9 +168,10 @@ RULES: tuple[Rule, ...] = (
     Rule(  # lib/dump_stack.c: a report whose head is not known, or is missing
         word="stack-dump",
         kind="warning",
-        needles=(" Comm: ", ", comm: "),
+        needles=(" Comm: ", ", comm: ", " CR3: ", " dump_stack+0x", " dump_stack_lvl+0x"),
         pattern=_DUMP,
         title="stack dump in {func}",
+        over=PAGES,
         example="CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.1.0 #1",
         role="last",
         trace=True,

@@ -60,6 +60,16 @@ RULES: tuple[Rule, ...] = (
         example="INFO: task kworker/0:1:12 blocked for more than 143 seconds.",
         blame="hung",
     ),
+    Rule(  # the header's last line, where the first is missing
+        word="hung-task",
+        kind="hang",
+        needles=('hung_task_timeout_secs" disables',),
+        pattern=r'(?<=hung_task_timeout_secs)" disables this message',
+        title="INFO: task hung in {func}",
+        example='"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.',
+        blame="hung",
+        role="part",
+    ),
     Rule(
         word="undying-task",
         kind="hang",
