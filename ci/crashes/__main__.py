@@ -2,9 +2,9 @@
 
 The kernel is Linux 6.1, 6.12 or 3.7 with tests/data/zoo/lab_zoo.c in it, and LKDTM where it has a file for each trigger
 (from 6.1). Variants: "tiny" (the lab's smallest kernel, for a few triggers), "plain" (hardened usercopy, fortified
-strings, KFENCE), "debug" (KASAN, UBSAN, lockdep, debug objects, kmemleak), "kcsan", "kmsan" (needs clang) and "lockup"
-(hard lockups, from 6.5). Expected titles stand beside the triggers: in lab_zoo.c, in lkdtm.toml, and in zoo.toml, which
-also says what a trigger needs on the kernel's command line.
+strings, KFENCE), "debug" (KASAN, UBSAN, lockdep, debug objects, kmemleak), "kcsan", "kmsan" (needs clang), "lockup"
+(hard lockups, from 6.5) and "slab" (the allocator before SLUB, to 6.7). Expected titles stand beside the triggers: in
+lab_zoo.c, in lkdtm.toml, and in zoo.toml, which also says what a trigger needs on the kernel's command line.
 
     ci/zoo --work FOLDER [--variant tiny] [--only NAME]... [--record FOLDER] [--build-only]
     ci/zoo --source TREE --work FOLDER [--variant debug] …

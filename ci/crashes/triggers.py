@@ -11,7 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "tests" / "data" / "zoo"
-VARIANTS = ("tiny", "plain", "debug", "kcsan", "kmsan", "lockup", "distro")
+VARIANTS = ("tiny", "plain", "debug", "kcsan", "kmsan", "lockup", "slab", "distro")
 LKDTM = "/sys/kernel/debug/provoke-crash/DIRECT"
 
 

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 _TOKEN = re.compile(r"([<(]?)([0-9a-fA-F]{2,8})([>)]?)(?=\s|$)")
 _LIMIT = 256
+_BYTES = re.compile(r"(?:[0-9a-f]{2} ){1,200}(?:<[0-9a-f]{2}>(?: [0-9a-f]{2}){0,50})?")
+"""x86's bytes as they are when nothing happened to them: a tenth of the time that looking at each takes."""
+_X86 = ("x86_64", "i386", "")
 _TRAP = "<-- trapping instruction"
 
 
@@ -28,11 +31,15 @@ class Code(NamedTuple):
 
 def read(text: str, machine: str) -> Code | None:
     """Bytes of a ``Code:`` line. Nothing where it holds none (``Bad RIP value.``)."""
+    if machine in _X86 and _BYTES.fullmatch(text):
+        return Code(
+            bytes.fromhex(text.replace("<", "").replace(">", "")), text.find("<") // 3 if "<" in text else -1, 1
+        )
     tokens = _TOKEN.findall(text)[:_LIMIT]
     if not tokens:
         return None
     width = max(len(digits) for _, digits, _ in tokens)
-    if width % 2 or (width == 2) != (machine in ("x86_64", "i386", "")):
+    if width % 2 or (width == 2) != (machine in _X86):
         return None
     if width == 2:
         marked = (at for at, (left, _, _) in enumerate(tokens) if left)
