@@ -1221,8 +1221,8 @@ static const struct zoo_trigger {
 	  "BUG: Bad rss-counter state" },
 #endif
 #ifndef MODULE
-	{ "page-tables", zoo_page_tables, "BUG: non-zero pgtables_bytes on freeing mm",
-	  "BUG: non-zero pgtables_bytes on freeing mm" },
+	{ "page-tables", zoo_page_tables, "BUG: non-zero pgtables_bytes on freeing mm: NUM",
+	  "BUG: non-zero pgtables_bytes on freeing mm: NUM" },
 #endif
 	{ "dentry", zoo_hold_dentry, "BUG: Dentry still in use",
 	  "BUG: Dentry still in use" },
