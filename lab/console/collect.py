@@ -27,7 +27,7 @@ from lab.console.reading import (
     untraced,
     untraced_limit,
 )
-from lab.console.relate import began_after, follows, is_consequence, told_better
+from lab.console.relate import began_after, follows, leads_to, told_better
 from lab.console.rules import Rule
 from lab.console.types import Finding
 
@@ -147,8 +147,7 @@ class Collector:
         if current and current.rule.role == "prelude" and rule.role != "after":
             if rule.role == "prelude":
                 self._continue(line, caller)
-                if rule.word != "cut-here":
-                    current.rule = rule
+                current.go_on(rule, line)
                 return
             reading = Reading(rule, groups, line, caller, time)
             reading.lines = [*current.lines, line] if len(current.lines) < 12 else [line]
@@ -160,7 +159,7 @@ class Collector:
         if current and rule.role in ("part", "prelude") and belongs(current, rule):
             self._continue(line, caller)
             return
-        if current and rule.role == "after" and not current.traced and is_consequence(line.text):
+        if current and rule.role == "after" and not current.traced and leads_to(current.rule, line.text):
             # panic() speaks before the trace that the report is to have
             self._keep(replace(self._finding(Reading(rule, groups, line, caller, time)), primary=False), rule)
             self._continue(line, caller)

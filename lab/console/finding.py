@@ -68,13 +68,23 @@ def chain_of(
             chain.append(pointer)
         else:
             chain[-1] = pointer
+        if parsed.caller and chain[-1] == pointer and (parsed.leaf or main is None):
+            chain.append(parsed.caller)
     if main:
         rest = main.frames
+        if parsed.caller and len(chain) > 1 and chain[-1] == parsed.caller:
+            rest = _below(rest, chain[-2], parsed.caller)
         if chain and rest and rest[0].function == chain[-1].function and rule.blame == "header":
             chain[-1] = rest[0] if rest[0].sure else chain[-1]  # where the trace begins with the trap's own frames
             rest = rest[1:]
         chain.extend(rest)
     return chain
+
+
+def _below(frames: list[Frame], leaf: Frame, caller: Frame) -> list[Frame]:
+    """A trace's frames without those that the instruction pointer and the link register told already."""
+    rest = frames[1:] if frames and frames[0].function == leaf.function else frames
+    return rest[1:] if rest and rest[0].function == caller.function else rest
 
 
 _FETCH = r"^#PF: \w+ instruction fetch|^(?:Oops: )?0*1[0-7] \[#\d+\]"

@@ -33,7 +33,8 @@ def _escapes() -> re.Pattern[str]:
     )
 
 
-_STAMP = r"\[\s*(?P<time>\d{1,9}\.\d{3,9})(?:@\d+|\s*<\s*\d+\.\d+>)?\]"
+_ROCKCHIP = r" / \d\d-\d\d \d\d:\d\d:\d\d\.\d{1,9}\]\[\d\]\[\d{1,7}\]\[[^\]]{1,32}"
+_STAMP = rf"\[\s*(?P<time>\d{{1,9}}\.\d{{3,9}})(?:@\d+|\s*<\s*\d+\.\d+>|{_ROCKCHIP})?\]"
 
 
 _DATE = (
@@ -44,11 +45,12 @@ _DAY = r"(?:[^\W\d_]{3,5}\.?|\d{1,2}月) +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.
 _LEVEL = r"(?:emerg|alert|crit|err|warn|warning|notice|info|debug)"
 _SPEAKER = r"(?:kernel|klogd)(?:\[\d+\])?:"
 _PREFIXES = (
-    rf"{_STAMP}(?:(?: [\w.-]{{1,63}})? {_SPEAKER})?",  # [    0.000000], [12.34@1] (Android), [ 0.1 <    0.0>]
+    rf"{_STAMP}(?:(?: [\w.-]{{1,63}})? {_SPEAKER}| 0\d\d:(?= ))?",  # [    0.000000], [12.34@1], [0.1 <   0.0>], 5.x-rt
     r"\[[+ ]*[-+]\d{1,9}[.,]\d{3,9}\]|\[[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d\]",  # dmesg -e: [  +0.010478], [Nov25 10:00]
     r"\[\s*(?P<caller>[TC]\d+)\]",  # PRINTK_CALLER
     r"\(\d\)\[\d+:[^\]]{1,32}\]",  # MediaTek: (3)[1234:comm]
     r"\[pid:\d+,cpu\d+,[^\]]{1,32}\]",  # HiSilicon
+    r"\[c\d\](?= )|\[\d: [^\]]{10,20}: *\d{1,7}\]",  # Exynos: the processor; with the task
     r"<\d{1,3}>(?:\d (?=\d{4}-))?",  # <6>, RFC 5424's <6>1
     r"(?:\d\.\d+\.\S{1,64}?,)?\d{1,3},\d+,(?P<micros>\d+),[-cf+](?:,[^;]{0,80})?;",  # /dev/kmsg, netconsole
     r"\[?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d(?: [A-Z]{2,5})? \d{4}\]?",  # dmesg -T

@@ -41,6 +41,8 @@ class Parsed(NamedTuple):
     last: int
     ended: bool
     machine: str
+    caller: Frame | None = None  # by the link register
+    leaf: bool = False  # the instruction pointer's function has no frame, so that the trace lacks the caller
 
 
 _GENERAL = r"GPR(?P<first>\d\d): (?P<values>(?:[0-9a-fA-F]{8,16}\b ?)+)"
@@ -127,6 +129,9 @@ class _Parser:
         self.early = 0  # where an early exception was
         self.user = False
         self.split = False  # where the processor was stands on the next line: x86_64 before 2.6.25
+        self.caller: Frame | None = None
+        self.leaf = False
+        self.linked = False  # the link register may be told next
         self.lost = False  # at an address with no name: who jumped there is in the link register
 
     def line(self, number: int, text: str) -> bool:  # noqa: PLR0911 -- one return a kind of line
@@ -141,16 +146,8 @@ class _Parser:
             return self._frame(found, number)
         if self.in_stack or (not self.framed and "Stack:" in text):
             self._stack(text)
-        if found := trace.pointer(text):
-            if trace.is_outside(found):
-                self.lost = self.pointer is None
-                return self._note(text) or True
-            self._point(found, text)
-            return True
-        if self.lost and (found := trace.link(text)):
-            self.lost = False
-            self._point(found, text)
-            return True
+        if (found := trace.pointer(text)) or ((self.lost or self.linked) and self._link(text)):
+            return self._pointed(found, text) if found else True
         self.lost = self.pointer is None and trace.is_nowhere(text)
         if trace.is_heading(text):
             self._begin(text.strip()[:80], number)
@@ -172,6 +169,29 @@ class _Parser:
             self.running = False
             return False
         return self._note(text)
+
+    def _pointed(self, found: Frame, text: str) -> bool:
+        """A line that tells where the processor was; a register of the link may come next."""
+        if trace.is_outside(found):
+            self.lost = self.pointer is None
+            return self._note(text) or True
+        if self.pointer is None:
+            self.linked = not self.framed and text.lstrip()[:2] in ("pc", "PC", "ep")
+            self.leaf = trace.is_leaf(found, text)
+        self._point(found, text)
+        return True
+
+    def _link(self, text: str) -> bool:
+        """A line that tells the link register: who jumped where nothing is, or called a function without a frame."""
+        found = trace.link(text)
+        if found and self.lost:
+            self._point(found, text)
+        elif found:
+            self.caller = found
+            self._note(text)
+        self.lost = self.lost and not found
+        self.linked = self.linked and not found
+        return found is not None
 
     def _frame(self, found: Frame, number: int) -> bool:
         """A frame. The first one's function is sure where the stack pointer points to its address: there a function
@@ -269,4 +289,6 @@ def parse(lines: list[Numbered]) -> Parsed:
         last,
         parser.ended,
         parser.machine,
+        parser.caller,
+        parser.leaf,
     )

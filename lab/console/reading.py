@@ -54,6 +54,14 @@ class Reading:
             self.flags = (*self.flags, word)
             self.built = None
 
+    def go_on(self, rule: Rule, line: Numbered) -> None:
+        """Take the line of another prelude; of the same kind it begins anew, for the one before was a program's own."""
+        if rule.word == "cut-here":
+            return
+        if rule == self.rule:
+            self.lines, self.size = [line], len(line.text)
+        self.rule = rule
+
 
 def untraced_limit(current: Reading) -> int:
     """After how many lines there must be a trace, where a report needs one; 0 where there is one or none is needed."""

@@ -80,3 +80,12 @@ def is_consequence(text: str) -> bool:
     from lab.console.rules.panic import CONSEQUENCES
 
     return compiled(CONSEQUENCES).search(text) is not None
+
+
+_LEADS_TO = {"serror": r"SError Interrupt$", "stack-overflow": r"kernel stack overflow$", "bad-mode": r": bad mode$"}
+"""Panics that tell in other words what the report before them told, and have the trace that it is to have."""
+
+
+def leads_to(rule: Rule, text: str) -> bool:
+    """Whether a panic's line only says what the report of ``rule``, which it comes in, led to."""
+    return is_consequence(text) or (rule.word in _LEADS_TO and compiled(_LEADS_TO[rule.word]).search(text) is not None)

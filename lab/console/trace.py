@@ -68,7 +68,7 @@ def _pointer() -> re.Pattern[str]:
         r"\s*(?:(?:RIP|EIP|IP|ip)(?:: {1,4}| is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )"
         r"|pc: [0-9a-f]{8,16}: |IAOQ\[0\]: "
         r"|epc\s*: |NIP(?::| ) ?|Krnl PSW : [0-9a-f]{8,16} [0-9a-f]{8,16} |T?PC: |\[ERET  \]: |era   : |ERA: )"
-        r"\s*(?:\[<?[0-9a-f]*>?\]\s*|<[0-9a-f]{8,16}>|[0-9a-f]{8,16} )*\s*[(<{\[]?(?::\w+:)?(?P<function>"
+        r"\s*(?:\[<?(?:0x)?[0-9a-f]*>?\]\s*|<[0-9a-f]{8,16}>|[0-9a-f]{8,16} )*\s*[(<{\[]?(?::\w+:)?(?P<function>"
         + NAME
         + r")(?:"
         + _AT
@@ -83,7 +83,7 @@ def _link() -> re.Pattern[str]:
     """The line that tells where the processor came from."""
     return re.compile(
         r"\s*(?:lr : |LR is at |ra : |LR \[[0-9a-f]*\] |RP\(r2\): |PR is at |ra is at |ra    : )"
-        r"(?:\[<[0-9a-f]*>\] )?(?P<function>" + NAME + ")" + _AT + _MODULE + _FILE
+        r"(?:\[<?(?:0x)?[0-9a-f]*>?\] |[0-9a-f]{8,16} )?(?P<function>" + NAME + ")" + _AT + _MODULE + _FILE
     )
 
 
@@ -251,13 +251,32 @@ def _source() -> re.Pattern[str]:
 def is_nowhere(text: str) -> bool:
     """Whether a line tells that the processor was at an address with no name (``pc : 0x0``): it jumped there."""
     return (
-        " 0x" in text and re.match(r"\s*(?:pc : |PC is at |epc : |NIP \[[0-9a-f]*\] )0x[0-9a-f]+\s*$", text) is not None
+        " 0x" in text
+        and re.match(r"\s*(?:pc : (?:\[0x[0-9a-f]+\] )?|PC is at |epc : |NIP \[[0-9a-f]*\] )0x[0-9a-f]+\s*$", text)
+        is not None
     )
 
 
 def is_outside(frame: Frame) -> bool:
     """Whether the address is behind the end of the function that it is told by: of data, or of nothing."""
     return 0 < frame.size < frame.offset
+
+
+_LEAF = (
+    r"(?:__pi_)?_*(?:mem(?:cpy|set|move|cmp|chr)|str(?:n?len|n?cmp|r?chr)|(?:copy|clear)_page|raw_(?:read|write)[bwlq])"
+    r"|__arch_(?:copy_(?:from|to|in)_user|clear_user)|fallback_scalar_usercopy\w*|__asm_copy_(?:from|to)_user"
+)
+
+
+def is_leaf(frame: Frame, text: str) -> bool:
+    """Whether the processor was, by a line of arm64 or riscv, in a function that has no frame of its own (yet), so that
+    the trace below lacks its caller, which is in the link register."""
+    name = frame.function
+    if not text.lstrip().startswith(("pc : ", "epc : ")):
+        return False
+    if frame.offset == 0 and frame.size > 0:
+        return not name.startswith("el")  # which the processor enters by itself
+    return name[:1] in "_mscf" and re.fullmatch(_LEAF, name) is not None
 
 
 def link(text: str) -> Frame | None:

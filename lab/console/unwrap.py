@@ -29,6 +29,7 @@ def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
     """Lines that a mail program broke in two are one again: RFC 3676's flowed text leaves a space at the break."""
     made: list[Numbered] = []
     open_ = False
+    flowed = 2 * sum(line.text.endswith("  ") for line in lines) < len(lines)  # else it is how a forum ends each line
     for line in lines:
         goes_on = open_ and line.text[:1].strip() and not compiled(_OWN_LINE).match(line.text)
         if goes_on or (made and _broken(made[-1].text, line.text)):
@@ -38,7 +39,7 @@ def unwrapped(lines: Sequence[Numbered]) -> list[Numbered]:
         else:
             made.append(line)
         text = made[-1].text
-        open_ = line.text.endswith("  ") and 30 <= len(line.text) <= 80
+        open_ = flowed and line.text.endswith("  ") and line.text[-3:-2] != " " and 30 <= len(line.text) <= 80
         open_ = open_ or (text.endswith(" ") and _PANIC in text and len(text) > 40)
     return made
 

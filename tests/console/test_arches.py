@@ -30,6 +30,41 @@ class Case(NamedTuple):
 
 CASES = (
     Case(
+        "arm64-serror",
+        "SError Interrupt in foo_bus_write",
+        "foo_bus_write dump_backtrace",
+        "arm64",
+        ("x27", "0000000000000000"),
+    ),
+    Case(
+        "arm64-stack-4.19",
+        "kernel stack overflow in foo_mask_priorities",
+        "el1_sync dump_backtrace",
+        "arm64",
+        ("x29", "ffff0000093abb80"),
+    ),
+    Case(
+        "arm64-leaf-5.5",
+        "BUG: unable to handle kernel paging request in foo_read_header",
+        "__memcpy foo_read_header foo_core_init do_one_initcall",
+        "arm64",
+        ("sp", "ffff80001003bd10"),
+    ),
+    Case(
+        "riscv-leaf-5.17",
+        "BUG: unable to handle kernel paging request in foo_clear_shadow",
+        "__memset foo_clear_shadow foo_shadow_init",
+        "riscv64",
+        ("gp", "ffffffff85863ac0"),
+    ),
+    Case(
+        "arm-3.8-external-abort",
+        "Unhandled fault in foo_eth_probe",
+        "foo_eth_probe driver_probe_device",
+        "arm",
+        ("r8", "d0894000"),
+    ),
+    Case(
         "i386-2.6.18",
         "BUG: unable to handle kernel NULL pointer dereference in foo_open",
         "foo_open chrdev_open",

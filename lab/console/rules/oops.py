@@ -94,8 +94,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="null-deref",
         kind="oops",
-        needles=("NULL pointer dereference", "(NULL pointer?)"),
-        pattern=r"BUG: [kK]ernel NULL pointer dereference|^(?:kernel )?NULL pointer dereference at (?:virtual address )?[0-9a-f]{8}|[uU]nable to handle kernel (?:NULL pointer dereference|instruction fetch \(NULL pointer\?\))",
+        needles=("NULL pointer dereference", "(NULL pointer?)", "handle kernel NULL pointer"),
+        pattern=r"BUG: [kK]ernel NULL pointer dereference|^(?:kernel )?NULL pointer dereference at (?:virtual address )?[0-9a-f]{8}|[uU]nable to handle kernel (?:NULL pointer(?: dereference|\s*$)|instruction fetch \(NULL pointer\?\))",
         title="BUG: unable to handle kernel NULL pointer dereference in {func}",
         example="BUG: kernel NULL pointer dereference, address: 0000000000000000",
         fatal=True,
@@ -265,9 +265,13 @@ RULES: tuple[Rule, ...] = (
         example="Internal error: Oops - undefined instruction: 0 [#1] SMP ARM",
         fatal=True,
         role="part",
-        refine=(Refine(r"Internal error: UBSAN: (?P<what>[\w ]+): ", "UBSAN: {what} in {func}", "ubsan", "sanitizer"),),
+        refine=(
+            Refine(r"Internal error: UBSAN: (?P<what>[\w ]+): ", "UBSAN: {what} in {func}", "ubsan", "sanitizer"),
+            Refine(r"^Alignment trap: not handling instruction", "Alignment trap in {func}", "alignment-trap"),
+            Refine(r"Unhandled (?:fault|prefetch abort): ", "Unhandled fault in {func}", "unhandled-fault"),
+        ),
     ),
-    Rule(
+    Rule(  # arm and arm64 to 4.18; the kernel's own is an "Internal error" next, a program's own is only told
         word="unhandled-fault",
         kind="oops",
         needles=("Unhandled ",),
@@ -275,6 +279,8 @@ RULES: tuple[Rule, ...] = (
         title="Unhandled fault in {func}",
         example="Unhandled fault: alignment exception (0x801) at 0x00000001",
         fatal=True,
+        role="prelude",
+        trace=True,
     ),
     Rule(
         word="alignment-trap",
@@ -283,6 +289,18 @@ RULES: tuple[Rule, ...] = (
         pattern=r"^Alignment trap: not handling instruction",
         title="Alignment trap in {func}",
         example="Alignment trap: not handling instruction e1c020b4 at [<c0008344>]",
+        role="prelude",
+        trace=True,
+    ),
+    Rule(  # arch/arm64/kernel/traps.c, arm64_serror_panic()
+        word="serror",
+        kind="hardware",
+        needles=("SError Interrupt on CPU",),
+        pattern=r"\bSError Interrupt on CPU\d+, code 0x",
+        title="SError Interrupt in {func}",
+        example="SError Interrupt on CPU3, code 0x00000000be000011 -- SError",
+        fatal=True,
+        alternatives=("kernel panic: Asynchronous SError Interrupt",),
     ),
     Rule(
         word="bad-mode",
