@@ -440,6 +440,34 @@ static noinline void zoo_poison(void)
 	ZOO_STAY();
 }
 
+/* SLAB's, which has no red zones around what is aligned: kmalloc()'s objects are. */
+static struct kmem_cache *zoo_slab;
+
+static noinline char *zoo_slab_object(void)
+{
+	if (!zoo_slab)
+		zoo_slab = kmem_cache_create("lab-zoo-slab", 200, 0, 0, NULL);
+	return kmem_cache_alloc(zoo_slab, GFP_KERNEL);
+}
+
+static noinline void zoo_slab_redzone(void)
+{
+	char *volatile p = zoo_slab_object();
+
+	p[200 + zoo_zero] = 1;
+	kmem_cache_free(zoo_slab, p);
+	ZOO_STAY();
+}
+
+static noinline void zoo_slab_twice(void)
+{
+	char *volatile p = zoo_slab_object();
+
+	kmem_cache_free(zoo_slab, p);
+	kmem_cache_free(zoo_slab, p);
+	ZOO_STAY();
+}
+
 /* With page_poison=1, or DEBUG_PAGEALLOC's poisoning. */
 static noinline void zoo_page_poison(void)
 {
@@ -1210,6 +1238,8 @@ static const struct zoo_trigger {
 	  "SLUB: Right Redzone overwritten in zoo_redzone" },
 	{ "poison", zoo_poison, NULL,
 	  "SLUB: Poison overwritten in zoo_poison" },
+	{ "slab-redzone", zoo_slab_redzone },
+	{ "slab-twice", zoo_slab_twice },
 	{ "page-poison", zoo_page_poison, NULL,
 	  "pagealloc: memory corruption in zoo_page_poison" },
 	{ "page-twice", zoo_page_twice, "kernel BUG in zoo_page_twice",
