@@ -31,7 +31,7 @@ class Case(NamedTuple):
 CASES = (
     Case(
         "arm64-serror",
-        "SError Interrupt in foo_bus_write",
+        "kernel panic: Asynchronous SError Interrupt",
         "foo_bus_write dump_backtrace",
         "arm64",
         ("x27", "0000000000000000"),

@@ -292,15 +292,15 @@ RULES: tuple[Rule, ...] = (
         role="prelude",
         trace=True,
     ),
-    Rule(  # arch/arm64/kernel/traps.c, arm64_serror_panic()
+    Rule(  # arch/arm64/kernel/traps.c, arm64_serror_panic(): it comes late, and upon whom tells little
         word="serror",
         kind="hardware",
         needles=("SError Interrupt on CPU",),
         pattern=r"\bSError Interrupt on CPU\d+, code 0x",
-        title="SError Interrupt in {func}",
+        title="kernel panic: Asynchronous SError Interrupt",
         example="SError Interrupt on CPU3, code 0x00000000be000011 -- SError",
         fatal=True,
-        alternatives=("kernel panic: Asynchronous SError Interrupt",),
+        alternatives=("SError Interrupt in {func}",),
     ),
     Rule(
         word="bad-mode",
