@@ -122,3 +122,21 @@ def test_who_called_a_function_without_a_frame_is_in_the_link_register(pc: str, 
     found = told(ARM64.format(pc=pc, lr=lr))[0]
     assert found.function == function
     assert [one.function for one in found.frames].count("foo_outer") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [
+        ("sbi_trap_error: hart2: trap handler failed (error -5)", "OpenSBI: trap handler failed"),
+        ("sbi_trap_error: hart0: trap0: unhandled local interrupt (error -2)", "OpenSBI: unhandled local interrupt"),
+        ("../machine/mtrap.c:18: machine mode: unhandlable trap 4 @ 0x0000000080003054", "BBL: unhandlable trap"),
+        ("Unhandled exception: Load access fault\nEPC: 00000000f7f3b8ae RA: 00000000f7f3b506", "U-Boot: exception"),
+    ],
+)
+def test_riscvs_firmware_is_told(line: str, title: str) -> None:
+    found = told(f"{line}\nsbi_trap_error: hart1: mcause=0xd mtval=0x155574e000\n")
+    assert [one.title for one in found] == [title]
+
+
+def test_an_exception_of_a_program_is_not_u_boots() -> None:
+    assert told("Unhandled exception: System.NullReferenceException\n") == []

@@ -2,8 +2,8 @@
 
 Sources: edk2's UefiCpuPkg and ArmPkg (CpuExceptionHandlerLib), MdePkg (BaseDebugLib) and MdeModulePkg (BdsDxe), U-Boot's
 arch/*/lib/interrupts*.c, boot/ and common/spl/spl.c, GRUB's grub-core/kern/err.c and loader/, Trusted Firmware-A's
-bl31/aarch64/crash_reporting.S and common/backtrace, OpenSBI's lib/sbi/sbi_trap.c, OP-TEE's core/kernel/panic.c, Xen's
-xen/drivers/char/console.c and xen/common/bug.c.
+bl31/aarch64/crash_reporting.S and common/backtrace, OpenSBI's lib/sbi/sbi_trap.c, riscv-pk's
+machine/mtrap.c, OP-TEE's core/kernel/panic.c, Xen's xen/drivers/char/console.c and xen/common/bug.c.
 """
 
 from lab.console.rules import Rule
@@ -112,10 +112,30 @@ RULES: tuple[Rule, ...] = (
     Rule(
         word="opensbi",
         kind="firmware",
-        needles=(" handler failed (error -",),
-        pattern=r"^sbi_trap_error: hart\d+: (?:trap\d+: )?(?P<what>[\w ]+?) ?handler failed \(error -",
-        title="OpenSBI: {what} handler failed",
+        needles=("sbi_trap_error: hart",),
+        pattern=r"^sbi_trap_error: hart\d+: (?:trap\d+: )?(?P<what>[a-z][a-z ]*[a-z]) \(error -",
+        title="OpenSBI: {what}",
         example="sbi_trap_error: hart0: trap0: illegal instruction handler failed (error -2)",
+        fatal=True,
+        blame="none",
+    ),
+    Rule(  # riscv-pk's machine/mtrap.c, the boot loader before OpenSBI
+        word="bbl",
+        kind="firmware",
+        needles=(": unhandlable trap ",),
+        pattern=r"machine mode: unhandlable trap \d+ @ ",
+        title="BBL: unhandlable trap",
+        example="../machine/mtrap.c:21: machine mode: unhandlable trap 7 @ 0x0000000080001f6e",
+        fatal=True,
+        blame="none",
+    ),
+    Rule(  # arch/riscv/lib/interrupts.c
+        word="u-boot",
+        kind="firmware",
+        needles=("Unhandled exception: ",),
+        pattern=r"^Unhandled exception: (?:Instruction|Load|Store/AMO|Illegal|Breakpoint|Environment call|Reserved)\b",
+        title="U-Boot: exception",
+        example="Unhandled exception: Load access fault",
         fatal=True,
         blame="none",
     ),
