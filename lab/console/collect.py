@@ -229,7 +229,7 @@ class Collector:
             current.quiet = 0
         else:
             self._quiet(current.caller, current)
-        if current.seen > (untraced_limit(current) or 4 * REPORT_LINES):
+        if current.rule.title and current.seen > (untraced_limit(current) or 4 * REPORT_LINES):
             self._finish(current.caller)
 
     def _quiet(self, caller: str, reading: Reading) -> None:

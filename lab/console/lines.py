@@ -40,13 +40,16 @@ _STAMP = rf"\[\s*(?P<time>\d{{1,9}}\.\d{{3,9}})(?:@\d+|\s*<\s*\d+\.\d+>|{_ROCKCH
 _DATE = (
     r"(?:[A-Z][a-z]{2} )?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d| [A-Z]{3,4}(?=[ \]]))?"
 )
-_DAY = r"(?:[^\W\d_]{3,5}\.?|\d{1,2}月) +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
-"""A month's name is of the user's language."""
+_DAY = r"[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
+_ANY_DAY = _DAY.replace("[A-Z][a-z]{2}", r"[\dA-Za-z\u0080-\uffff][A-Za-z\d\u0080-\uffff]{1,4}\.?")
+"""The same with a month's name of any language: ``lis 02``, ``févr. 12``, ``12月 03``. As every prefix it begins with a
+set of letters, by which Python passes it over at once where it is none."""
 _LEVEL = r"(?:emerg|alert|crit|err|warn|warning|notice|info|debug)"
 _SPEAKER = r"(?:kernel|klogd)(?:\[\d+\])?:"
 _PREFIXES = (
-    rf"{_STAMP}(?:(?: [\w.-]{{1,63}})? {_SPEAKER}| 0\d\d:(?= ))?",  # [    0.000000], [12.34@1], [0.1 <   0.0>], 5.x-rt
+    rf"{_STAMP}(?: [\w.-]{{1,63}} {_SPEAKER}| 0\d\d:(?= ))?",  # [    0.000000], [12.34@1], [0.1 <   0.0>], 5.x-rt
     r"\[[+ ]*[-+]\d{1,9}[.,]\d{3,9}\]|\[[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d\]",  # dmesg -e: [  +0.010478], [Nov25 10:00]
+    r"\d\d{0,8}\.\d{6}\](?= )",  # of which a copy lost the first bracket
     r"\[\s*(?P<caller>[TC]\d+)\]",  # PRINTK_CALLER
     r"\(\d\)\[\d+:[^\]]{1,32}\]",  # MediaTek: (3)[1234:comm]
     r"\[pid:\d+,cpu\d+,[^\]]{1,32}\]",  # HiSilicon
@@ -54,14 +57,14 @@ _PREFIXES = (
     r"<\d{1,3}>(?:\d (?=\d{4}-))?",  # <6>, RFC 5424's <6>1
     r"(?:\d\.\d+\.\S{1,64}?,)?\d{1,3},\d+,(?P<micros>\d+),[-cf+](?:,[^;]{0,80})?;",  # /dev/kmsg, netconsole
     r"\[?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d(?: [A-Z]{2,5})? \d{4}\]?",  # dmesg -T
-    rf"{_DAY}(?: \S{{1,255}})?? {_SPEAKER}",  # BSD syslog, journalctl
+    rf"{_ANY_DAY}(?: \S{{1,255}})?? {_SPEAKER}",  # BSD syslog, journalctl
     rf"{_DAY} \S{{1,255}} (?=\[\s*\d+\.\d|\d{{1,3}},\d+,\d+,[-cf+])",
     rf"\[?{_DATE}\]?:?(?: \S{{1,255}} (?:{_SPEAKER}|kernel - - -))?",
     rf"(?:\d{{10}}\.\d{{6}}|\[\s*\d{{1,9}}\.\d{{6}} <[^<>]{{1,20}}>\]) \S{{1,255}} {_SPEAKER}",  # short-unix
     rf"\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?=[ \]])(?: \S{{1,64}} {_SPEAKER}| #(?= ))?",
     rf"(?:kern|user|daemon) *:{_LEVEL} *:",  # dmesg -x
     rf"kern\.{_LEVEL} kernel:",
-    r"[`']{1,3}(?=\[|<\d|[A-Z][a-z]{2} )",  # where a code block begins in the same line
+    r"[`'][`']{0,2}(?=\[|<\d|[A-Z][a-z]{2} )",  # where a code block begins in the same line
     r"kernel:",  # what syslogd tells all terminals, or all that is left of a prefix
     r"[>|](?= |>|\[|$)|>(?=[A-Z<])|[A-Z][A-Za-z]{0,15}> ",  # quoted mail, with who is quoted
     r"\d\d: (?=\[ *\d+\.\d{6}\])",  # z/VM: the processor

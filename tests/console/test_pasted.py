@@ -39,6 +39,7 @@ def titles(text: str) -> list[str]:
         "12月 03 20:23:06 box kernel: ",
         "[  +0,010730] ",
         "[ 1163.839859] kernel: ",
+        "60836.026959] ",
         "kernel: ",
         "`Jun  4 22:32:45 host kernel: [   18.475324] ",
         "```[   18.475324] ",
@@ -62,6 +63,42 @@ def test_a_report_whose_head_was_cut_off_is_told_by_its_registers() -> None:
 def test_a_report_of_which_only_the_trace_is_left_is_told_by_its_first_line() -> None:
     trace = " dump_stack+0x19/0x1b\n bad_page.part.59+0xdf/0xfc\n put_page+0x2c/0x40\n skb_release_data+0x88/0x110\n"
     assert titles(trace) == ["stack dump in skb_release_data"]
+
+
+def test_a_trace_is_told_by_its_heading_alone() -> None:
+    trace = "Call Trace:\n <IRQ>\n ? veth_xmit+0x75/0x340\n guilty_xmit+0x69/0x1d0\n arp_xmit+0x44/0xd0\n"
+    assert titles(trace) == ["stack dump in guilty_xmit"]
+    assert titles("Call Trace:\n  at Foo.bar(Foo.java:12)\n") == []
+
+
+def test_the_stacks_of_all_tasks_that_were_asked_for_are_none() -> None:
+    task = "task:kthreadd        state:S stack:0     pid:{0}     ppid:0      flags:0x00004000\nCall Trace:\n <TASK>\n"
+    task += " __schedule+0x282/0x880\n schedule+0x46/0xb0\n kthreadd+0x2d4/0x300\n ret_from_fork+0x22/0x30\n </TASK>\n"
+    assert titles("sysrq: Show State\n" + "".join(task.format(number) for number in range(700))) == []
+
+
+def test_what_prints_a_panic_of_zfs_is_not_to_blame() -> None:
+    head = "VERIFY(x) failed\nSPLError: 1942:0:(zap.c:444:zap_leaf_pageout()) SPL PANIC\n"
+    head += "Pid: 1942, comm: arc_reclaim Tainted: P           O 3.3.1 #1\nCall Trace:\n"
+    trace = " spl_debug_dumpstack+0x27/0x40 [spl]\n spl_debug_bug+0x84/0xf0 [spl]\n zap_leaf_pageout+0x7e/0x80 [zfs]\n"
+    assert titles(head + trace) == ["stack dump in zap_leaf_pageout"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Kernel panic-not syncing: ",
+        "Kernel panic \N{EN DASH} not syncing: ",
+        "kernel panic - not syncing: ",
+        "**Kernel Panic - not syncing: ",
+    ],
+)
+def test_a_panic_that_was_typed_from_a_screen_is_one(words: str) -> None:
+    assert titles(words + "Attempted to kill init!\n") == ["kernel panic: Attempted to kill init!"]
+
+
+def test_a_sentence_about_panics_is_none() -> None:
+    assert titles("systemd[1]: Set up reboot on kernel panic: yes\n") == []
 
 
 def test_registers_behind_a_report_are_neither_another_nor_the_same_again() -> None:

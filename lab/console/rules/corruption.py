@@ -6,7 +6,7 @@ from lab.console.rules import Refine, Rule
 
 PAGES = (
     r"_*bad_page\w*|_*free_(?:pcp|unref|one|tail|page|hot|the_page|pages|contig|huge)\w*|_*put_page\w*|__folio_put\w*|check_(?:new|free)_page\w*"
-    r"|_*page_cache_release|__vunmap|_*page_frag_(?:alloc|free)\w*"
+    r"|_*page_cache_release|__vunmap|_*page_frag_(?:alloc|free)\w*|_*(?:free|put)_compound_page"
     r"|_*free_pages?\w*|prep_new_page\w*|_*rmqueue\w*|get_page_from_freelist|_*alloc_pages?\w*|__get_free_pages?|get_zeroed_page|release_pages"
     r"|print_bad_pte|_*vm_normal_(?:page|folio)"
 )

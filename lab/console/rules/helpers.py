@@ -12,7 +12,7 @@ DYING = (
     r"_*warn_slowpath\w*|__warn\w*|warn_alloc\w*|report_bug\w*|__report_bug|fixup_bug\w*|is_valid_bugaddr|bug_handler|handle_bug|__bug\w*",
     r"v?panic|nmi_panic|check_panic_on_warn|panic_print_sys_info|end_report|die|__die\w*|die_\w+|arm_notify_die|oops_\w+|crash_\w+|bust_spinlocks",
     r"do_trap\w*|do_error_trap|notify_die|make_task_dead|__stack_chk_fail|_*fortify_(?:panic|report)|usercopy_\w+",
-    r"xfs_(?:error_report|corruption_error)|lkdtm_do_action|rewind_stack_\w+|_*\w+_panic|skb_put|__skb_put|skb_push|skb_put_\w+",
+    r"xfs_(?:error_report|corruption_error)|spl_debug_(?:dumpstack|bug)|lkdtm_do_action|rewind_stack_\w+|_*\w+_panic|skb_put|__skb_put|skb_push|skb_put_\w+",
 )
 
 # The processor's way into the kernel after a fault.

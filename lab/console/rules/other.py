@@ -7,6 +7,7 @@ _DUMP = (
     r"^(?:CPU: ?\d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: )"
     r"|CR2: [0-9a-f]{8,16} CR3: "  # x86's registers
     r"|^\s*(?:\[<[0-9a-f]{8,16}>\] )?(?:\? )?dump_stack(?:_lvl)?\+0x"
+    r"|^\s*Call [Tt]race:\s*$"
 )
 
 RULES: tuple[Rule, ...] = (
@@ -168,7 +169,7 @@ RULES: tuple[Rule, ...] = (
     Rule(  # lib/dump_stack.c: a report whose head is not known, or is missing
         word="stack-dump",
         kind="warning",
-        needles=(" Comm: ", ", comm: ", " CR3: ", " dump_stack+0x", " dump_stack_lvl+0x"),
+        needles=(" Comm: ", ", comm: ", " CR3: ", " dump_stack+0x", " dump_stack_lvl+0x", "Call Trace:", "Call trace:"),
         pattern=_DUMP,
         title="stack dump in {func}",
         over=PAGES,
