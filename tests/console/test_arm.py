@@ -138,5 +138,9 @@ def test_riscvs_firmware_is_told(line: str, title: str) -> None:
     assert [one.title for one in found] == [title]
 
 
+def test_paging_requests_that_a_commit_message_speaks_of_are_no_report() -> None:
+    assert told("It fixes the crash of being unable to handle kernel paging requests\nat virtual address ADDR.\n") == []
+
+
 def test_an_exception_of_a_program_is_not_u_boots() -> None:
     assert told("Unhandled exception: System.NullReferenceException\n") == []
