@@ -101,6 +101,35 @@ def test_a_sentence_about_panics_is_none() -> None:
     assert titles("systemd[1]: Set up reboot on kernel panic: yes\n") == []
 
 
+def test_a_waiting_tasks_stack_without_a_head_is_of_who_waits() -> None:
+    trace = "Call Trace:\n schedule+0x29/0x70\n schedule_timeout+0x1fc/0x260\n wait_for_completion+0x96/0x100\n"
+    assert titles(trace + " sync_inodes_sb+0xa8/0x1c0\n") == ["stack dump in sync_inodes_sb"]
+
+
+def test_a_hard_lockup_of_a_kernel_that_was_built_elsewhere_is_one_finding() -> None:
+    head = (
+        "WARNING: CPU: 3 PID: 0 at /build/linux-3.16.7/kernel/watchdog.c:265 watchdog_overflow_callback+0x98/0xc0()\n"
+    )
+    trace = "Call Trace:\n <NMI>  [<ffffffff8150b4c5>] dump_stack+0x41/0x51\n"
+    trace += " <<EOE>>  [<ffffffff8150b4c6>] guilty+0x1/0x2\n"
+    assert titles(head + "Watchdog detected hard LOCKUP on cpu 3\n" + trace) == ["BUG: hard lockup in guilty"]
+
+
+def test_what_stands_before_a_function_is_not_to_blame() -> None:
+    head = "watchdog: BUG: soft lockup - CPU#3 stuck for 27s! [swapper/3:0]\nCall Trace:\n"
+    frames = " watchdog_timer_fn+0x1e2/0x220\n ? __pfx_watchdog_timer_fn+0x10/0x10\n __hrtimer_run_queues+0x10f/0x2b0\n"
+    assert titles(head + frames) == ["BUG: soft lockup in corrupted"]
+
+
+def test_the_function_that_reads_a_register_of_the_processor_is_not_to_blame() -> None:
+    head = (
+        "unchecked MSR access error: WRMSR to 0x680 (tried to write 0x0) at rIP: 0xffffffff8100b384 (wrmsrl+0xc/0xf)\n"
+    )
+    assert titles(head + "Call Trace:\n ? lbr_reset+0x49/0xb0\n ? pmu_starting+0x35/0x1f9\n") == [
+        "unchecked MSR access error in lbr_reset"
+    ]
+
+
 def test_registers_behind_a_report_are_neither_another_nor_the_same_again() -> None:
     bug = "kernel BUG at mm/a.c:1!\ninvalid opcode: 0000 [#1] SMP\nRIP: 0010:guilty+0x1/0x2\n" + REGISTERS + REST
     (found,) = scan(bug + "---[ end trace 0000000000000000 ]---\nRIP: 0010:guilty+0x1/0x2\n" + REGISTERS).findings

@@ -12,6 +12,7 @@ DYING = (
     r"_*warn_slowpath\w*|__warn\w*|warn_alloc\w*|report_bug\w*|__report_bug|fixup_bug\w*|is_valid_bugaddr|bug_handler|handle_bug|__bug\w*",
     r"v?panic|nmi_panic|check_panic_on_warn|panic_print_sys_info|end_report|die|__die\w*|die_\w+|arm_notify_die|oops_\w+|crash_\w+|bust_spinlocks",
     r"do_trap\w*|do_error_trap|notify_die|make_task_dead|__stack_chk_fail|_*fortify_(?:panic|report)|usercopy_\w+",
+    r"__pfx_\w+",  # what stands before a function, where nothing returns to
     r"xfs_(?:error_report|corruption_error)|spl_debug_(?:dumpstack|bug)|lkdtm_do_action|rewind_stack_\w+|_*\w+_panic|skb_put|__skb_put|skb_push|skb_put_\w+",
 )
 
@@ -81,7 +82,7 @@ LOCKS = (
 
 # They wait; only for what is stuck in them.
 WAITERS = (
-    r"_*schedule\w*|context_switch|__switch_to\w*|\w*preempt_schedule\w*|__sched_text_start|io_schedule\w*|sync_(?:buffer|page)(?:_killable)?|sleep_on_(?:page|buffer)\w*|inode_wait|_*wait_(?:for_common|for_completion|on_bit|on_page_bit|on_buffer|event|woken|for_stable_page)\w*|do_wait_(?:for_common|intr)\w*|_*wait_for_common\w*|bit_wait\w*|out_of_line_wait_\w+|wait_on_bit\w*|_*folio_(?:wait|lock)\w*|_*lock_page\w*|wait_on_page\w*|_*lock_buffer|__wait_rcu_gp|prepare_to_wait\w*|rtnl_lock\w*|rtnl_net_\w*lock\w*|m?sleep\w*|[uns]sleep\w*|fsleep|_*cond_resched\w*|freezer_\w+|_*refrigerator|_*cv_(?:timed)?wait\w*|ktime_get\w*",
+    r"_*schedule\w*|context_switch|__switch_to\w*|\w*preempt_schedule\w*|__sched_text_start|io_schedule\w*|sync_(?:buffer|page)(?:_killable)?|sleep_on_(?:page|buffer)\w*|inode_wait|_*wait_(?:for_common|for_completion|on_bit|on_page_bit|on_buffer|event|woken|for_stable_page)\w*|do_wait_(?:for_common|intr)\w*|_*wait_for_common\w*|bit_wait\w*|out_of_line_wait_\w+|wait_on_bit\w*|_*folio_(?:wait|lock)\w*|_*lock_page\w*|wait_on_page\w*|_*lock_buffer|__wait_rcu_gp|prepare_to_wait\w*|rtnl_lock\w*|rtnl_net_\w*lock\w*|m?sleep\w*|[uns]sleep\w*|fsleep|_*cond_resched\w*|freezer_\w+|_*refrigerator|_*cv_(?:timed)?wait\w*|ktime_get\w*|find_busiest_(?:group|queue)|(?:new)?idle_balance|load_balance",
 )
 
 # They take a lock for another, and lockdep names them.

@@ -265,5 +265,6 @@ RULES: tuple[Rule, ...] = (
         title="unchecked MSR access error in {func}",
         example="unchecked MSR access error: WRMSR to 0x48 (tried to write 0x0000000000000004) at rIP: 0xffffffff8106e5a4 (native_write_msr+0x4/0x20)",
         blame="header",
+        over=r"(?:rd|wr)msrl?(?:_safe)?",
     ),
 )
