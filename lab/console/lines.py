@@ -26,10 +26,11 @@ class Text(NamedTuple):
 
 @cache
 def _escapes() -> re.Pattern[str]:
-    """ANSI sequences (CSI, OSC, two-byte escapes) and every control character but tab."""
+    """ANSI sequences (CSI, OSC, two-byte escapes), printk's levels (KERN_SOH, which kdb leaves in) and every control
+    character but tab."""
     return re.compile(
         r"\x1b\[[0-9;?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_0-9=>]?"
-        r"|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
+        r"|\x01[0-7cd]|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
     )
 
 
