@@ -33,6 +33,7 @@ from lab.console.types import Finding
 
 REPORT_LINES = 600
 REPORT_SIZE = 1 << 18
+REPORT_SECONDS = 30.0
 QUIET_LINES = 60
 FINDINGS = 200
 SIZE = 1 << 22
@@ -143,7 +144,7 @@ class Collector:
         if rule.role == "last" and (self.findings or self._reading(caller)):
             self._continue(line, caller)
             return
-        current = self._before_header(rule, caller)
+        current = self._before_header(rule, caller, time)
         if current and current.rule.role == "prelude" and rule.role != "after":
             if rule.role == "prelude":
                 self._continue(line, caller)
@@ -182,10 +183,14 @@ class Collector:
         if rule.alone:
             self._finish(caller)
 
-    def _before_header(self, rule: Rule, caller: str) -> Reading | None:
-        """The report that is open where a header comes; one without a known header of its own ends there."""
+    def _before_header(self, rule: Rule, caller: str, time: float | None) -> Reading | None:
+        """The report that is open where a header comes; one without a known header of its own, or of long before, ends
+        there."""
         current = self.open.get(caller)
-        if current and current.rule.role == "last" and rule.role != "part":
+        if current is None:
+            return None
+        old = rule.role == "start" and time is not None and time - (current.time or time) > REPORT_SECONDS
+        if old or (current.rule.role == "last" and rule.role != "part"):
             self._finish(caller)
             return None
         return current
@@ -268,7 +273,7 @@ class Collector:
             outer.seen += len(reading.lines)
             whole = replace(self._finding(outer), last_line=max(outer.start, reading.start - 1))
             self._keep(whole, outer.rule)
-            found = replace(found, primary=False)
+            found = replace(found, primary=not (has_frames(outer) or has_frames(reading)))
         if reading.rule.trace and not found.frames:
             return
         self._keep(found, reading.rule)

@@ -204,3 +204,12 @@ def test_the_warning_right_behind_what_a_line_alone_says_follows_from_it() -> No
     said = ["BUG: key ffff888003a58000 has not been registered!", "------------[ cut here ]------------"]
     assert [one.primary for one in scan([*said, "DEBUG_LOCKS_WARN_ON(1)", *warned]).findings] == [True, False]
     assert [one.primary for one in scan([*said[:1], *["clean"] * 5, *warned]).findings] == [True, True]
+
+
+def test_stalls_of_long_after_are_each_a_finding_of_its_own() -> None:
+    stalls = ["rcu_sched_state detected stall on CPU 0 (t=105060 jiffies)"] * 2
+    stalls.append("rcu_sched_state detected stalls on CPUs/tasks: { 2} (detected by 7, t=15002 jiffies)")
+    report = scan([f"[{at:12.6f}] INFO: {text}" for at, text in zip((3556.5, 5914.4, 12757.5), stalls, strict=True)])
+    assert [(one.primary, one.damaged) for one in report.findings] == [(True, ("no backtrace",))] * 3
+    lockups = [f"BUG: soft lockup - CPU#{at} stuck for 22s! [migration/{at}:104]" for at in (19, 34, 20)]
+    assert [one.primary for one in scan(lockups).findings] == [True] * 3
