@@ -65,10 +65,10 @@ def _arm() -> re.Pattern[str]:
 def _pointer() -> re.Pattern[str]:
     """The line that tells where the processor was."""
     return re.compile(
-        r"\s*(?:(?:RIP|EIP|IP|ip)(?:: {1,4}| is at |\s+)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )"
+        r"\s*(?:(?:RIP|EIP|IP|ip)(?:: {1,4}| is at |\s++)(?:[0-9a-f]{4}:)?|(?:PC|pc) (?:is at |: )"
         r"|pc: [0-9a-f]{8,16}: |IAOQ\[0\]: "
         r"|epc\s*: |NIP(?::| ) ?|Krnl PSW : [0-9a-f]{8,16} [0-9a-f]{8,16} |T?PC: |\[ERET  \]: |era   : |ERA: )"
-        r"\s*(?:\[<?(?:0x)?[0-9a-f]*>?\]\s*|<[0-9a-f]{8,16}>|[0-9a-f]{8,16} )*\s*[(<{\[]?(?::\w+:)?(?P<function>"
+        r"\s*+(?:\[<?(?:0x)?[0-9a-f]*>?\]\s*+|<[0-9a-f]{8,16}>|[0-9a-f]{8,16} )*\s*[(<{\[]?(?::\w+:)?(?P<function>"
         + NAME
         + r")(?:"
         + _AT
@@ -108,7 +108,7 @@ _HEADINGS = (
     r"-> #\d+ .*",
     r"the existing dependency chain.*",
     r"the shortest dependencies.*",
-    r".* (?:allocated|freed|deallocated) by task .*:",
+    r"(?:.* |(?<= ))(?:allocated|freed|deallocated) by task .*:",
     r"(?:write|read) to .* of \d+ bytes by .*:",
     r".*irq event stamp.*",
 )
@@ -116,7 +116,7 @@ _HEADINGS = (
 
 @cache
 def _heading() -> re.Pattern[str]:
-    return re.compile(r"\s*(?:" + "|".join(_HEADINGS) + r")\s*$")
+    return re.compile(r"\s*+(?:" + "|".join(_HEADINGS) + r")\s*$")
 
 
 def frame(text: str) -> Frame | None:

@@ -149,7 +149,7 @@ RULES: tuple[Rule, ...] = (
         word="slub",
         kind="corruption",
         needles=("ainted): ", " ): "),
-        pattern=r"^(?:BUG|=*)\s*(?P<cache>\S+) \((?:Not tainted|Tainted[^)]*)\): (?P<what>[A-Z][\w]+(?: (?!0x)\w+)*)",
+        pattern=r"^(?:BUG|=*+)\s*(?P<cache>\S+) \((?:Not tainted|Tainted[^)]*)\): (?P<what>[A-Z][\w]+(?: (?!0x)\w+)*)",
         title="SLUB: {what} in {func}",
         example="BUG kmalloc-64 (Not tainted): Poison overwritten",
         refine=(

@@ -34,7 +34,7 @@ RULES: tuple[Rule, ...] = (
         word="panic",
         kind="panic",
         needles=("Kernel panic", "ernel Panic", "kernel panic"),
-        pattern=r"(?<!end )(?:Kernel panic(?: - not syncing)?|[kK]ernel [pP]anic ?[-\u2013\u2014]+ ?not syncing ?):\s*(?P<text>.*?)\**$",
+        pattern=r"(?<!end )(?:Kernel panic(?: - not syncing)?|[kK]ernel [pP]anic ?[-\u2013\u2014]+ ?not syncing ?):\s*(?P<text>(?:.*[^*])?)\**$",
         title="kernel panic: {text}",
         example="Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009",
         fatal=True,

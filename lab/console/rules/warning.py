@@ -48,7 +48,7 @@ _REFINE = (
         "kmalloc",
     ),
     Refine(
-        r"at (?:\S*/)?\S*usb/core/urb\.c:",
+        r"at \S*usb/core/urb\.c:",
         "WARNING in {func}/usb_submit_urb",
         "warning",
         over=r"usb_\w*(?:string|msg|urb)\w*|smsusb_submit_urb",
